@@ -1,0 +1,19 @@
+// Gathers the kernels of one instruction set; included once by each kernels_<isa>.cpp.
+#pragma once
+
+#include "gemm.h"
+#include "sampling.h"
+#include "transpose.h"
+
+namespace sepc {
+namespace cpu {
+namespace {
+
+template <class T>
+constexpr Kernels<T> make_table() {
+  return {kRows, panel<T>(), &plan<T>, &sample<T>, &scatter<T>, &multiply<T>, &outer<T>, &transpose<T>};
+}
+
+}  // namespace
+}  // namespace cpu
+}  // namespace sepc

@@ -1,0 +1,77 @@
+// Finds libtorch and builds the addon: what `npx sepc setup`, `npx sepc-engine setup` and this repository's own set-up share.
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildTools, hasApt, installMissing, systemLibtorch } from "./apt.mjs";
+import { buildNative, nodeApiIncludeDirs } from "./build.mjs";
+import { findLibtorch, places } from "./find-libtorch.mjs";
+import { SetupError, step } from "./report.mjs";
+
+export { buildNative } from "./build.mjs";
+export { downloadFolder, findLibtorch } from "./find-libtorch.mjs";
+export { run, SetupError, say, setQuiet, step } from "./report.mjs";
+
+const engineFolder = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** @typedef {import("./find-libtorch.mjs").Libtorch} Libtorch */
+
+/** Installs what building needs; Debian's libtorch too when there is no other. */
+export async function installSystemPackages() {
+  await step("system packages", async () => {
+    const found = findLibtorch();
+    const system = found === undefined || found.root === "/usr";
+    return installMissing([...buildTools, ...(system && hasApt() ? systemLibtorch : [])]);
+  });
+}
+
+/** @returns {Libtorch} */
+export function requireLibtorch() {
+  const found = findLibtorch();
+  if (found) return found;
+  throw new SetupError(
+    [
+      "libtorch was not found. Looked for:",
+      ...places.map((place) => `  - ${place}`),
+      "Do one of these, then run set-up again:",
+      "  - Debian 12 or Ubuntu: sudo apt-get install --no-install-recommends libtorch-dev libopenblas0-pthread",
+      "  - any system: npx sepc setup --fetch     (fetches the official archive)",
+      "  - LIBTORCH=/path/to/libtorch             (a folder with include/ and lib/)",
+    ].join("\n"),
+  );
+}
+
+/** The suffix of shared libraries here. */
+export const librarySuffix =
+  { darwin: "dylib", win32: "dll" }[/** @type {string} */ (process.platform)] ?? "so";
+
+/** @param {Libtorch} libtorch */
+export async function buildEngine(libtorch) {
+  await step("engine addon", () =>
+    buildNative(
+      {
+        name: "the engine's addon",
+        source: engineFolder,
+        sources: "native",
+        output: join(engineFolder, "build"),
+        product: "engine.node",
+        definitions: [`-DNODE_API_INCLUDE_DIRS=${nodeApiIncludeDirs(engineFolder).join(";")}`],
+      },
+      libtorch,
+    ),
+  );
+}
+
+/**
+ * An operator library (a CMake project that registers operators with TORCH_LIBRARY), built against the same libtorch.
+ * @param {string} folder with native/CMakeLists.txt and build/
+ * @param {string} name of the library without prefix and suffix
+ * @param {Libtorch} libtorch
+ */
+export async function buildOperatorLibrary(folder, name, libtorch) {
+  const source = join(folder, "native");
+  if (!existsSync(join(source, "CMakeLists.txt"))) return;
+  const product = `${process.platform === "win32" ? "" : "lib"}${name}.${librarySuffix}`;
+  await step(`operator library ${name}`, () =>
+    buildNative({ name, source, sources: ".", output: join(folder, "build"), product }, libtorch),
+  );
+}

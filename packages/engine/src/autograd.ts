@@ -1,0 +1,122 @@
+import { EngineError } from "./errors.js";
+import { native } from "./native.js";
+import { Tensor } from "./tensor.js";
+
+function handlesOf(what: string, tensors: readonly (Tensor | null)[]): number[] {
+  return tensors.map((tensor) => {
+    if (tensor === null) return -1;
+    if (!(tensor instanceof Tensor))
+      throw new EngineError("BAD_ARGUMENT", `${what}: expected a Tensor, got ${typeof tensor}`);
+    if (tensor.isFreed) throw new EngineError("FREED", `${what}: the tensor has been freed`);
+    return tensor.handle;
+  });
+}
+
+function guard<T>(what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    if (cause instanceof EngineError) throw cause;
+    const { code, message } = cause as { code?: EngineError["code"]; message: string };
+    throw new EngineError(code ?? "OP_FAILED", `${what}: ${message}`, { cause });
+  }
+}
+
+export interface BackwardOptions {
+  /** Gradient of what is differentiated, of its shape; needed unless it has one element. */
+  readonly gradient?: Tensor | undefined;
+  /** Keep the recorded graph for another pass. */
+  readonly retainGraph?: boolean | undefined;
+  /** Record the pass itself, for second derivatives. */
+  readonly createGraph?: boolean | undefined;
+  /** Accumulate only into these leaves; into all unless told. */
+  readonly inputs?: readonly Tensor[] | undefined;
+}
+
+/** Adds d(loss)/d(leaf) to `grad` of every leaf that requires gradients. */
+export function backward(loss: Tensor, options: BackwardOptions = {}): void {
+  const { gradient, retainGraph = false, createGraph = false, inputs = [] } = options;
+  guard("backward", () =>
+    native.backward(
+      handlesOf("backward", [loss]),
+      handlesOf("backward", [gradient ?? null]),
+      retainGraph || createGraph,
+      createGraph,
+      handlesOf("backward", inputs),
+    ),
+  );
+}
+
+export interface GradOptions {
+  /** One for each output; needed where an output has more than one element. */
+  readonly gradOutputs?: readonly (Tensor | null)[] | undefined;
+  readonly retainGraph?: boolean | undefined;
+  readonly createGraph?: boolean | undefined;
+  /** Give null for inputs that the outputs do not depend on, instead of an error. */
+  readonly allowUnused?: boolean | undefined;
+}
+
+/** d(outputs)/d(inputs), without touching any `grad`. One result for each input. */
+export function grad(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: GradOptions = {},
+): (Tensor | null)[] {
+  const {
+    gradOutputs = outputs.map(() => null),
+    retainGraph = false,
+    createGraph = false,
+    allowUnused = false,
+  } = options;
+  const handles = guard("grad", () =>
+    native.grad(
+      handlesOf("grad", outputs),
+      handlesOf("grad", inputs),
+      handlesOf("grad", gradOutputs),
+      retainGraph || createGraph,
+      createGraph,
+      allowUnused,
+    ),
+  );
+  return handles.map((handle) => (handle < 0 ? null : new Tensor(handle)));
+}
+
+function withGrad<T>(on: boolean, body: () => T): T {
+  const before = native.setGradEnabled(on);
+  try {
+    return refusePromise(body());
+  } finally {
+    native.setGradEnabled(before);
+  }
+}
+
+function refusePromise<T>(result: T): T {
+  if (result instanceof Promise) {
+    throw new EngineError("SCOPE_ASYNC", "expected a synchronous function, got one that returns a promise");
+  }
+  return result;
+}
+
+/** Runs `body` without recording it for gradients. */
+export function noGrad<T>(body: () => T): T {
+  return withGrad(false, body);
+}
+
+/** Runs `body` with recording on, inside a {@link noGrad}. */
+export function enableGrad<T>(body: () => T): T {
+  return withGrad(true, body);
+}
+
+export function isGradEnabled(): boolean {
+  return native.isGradEnabled();
+}
+
+/** As {@link noGrad} and faster: what it makes can never take part in recorded operations. */
+export function inferenceMode<T>(body: () => T): T {
+  native.enterInference();
+  try {
+    return refusePromise(body());
+  } finally {
+    native.leaveInference();
+  }
+}

@@ -1,0 +1,199 @@
+import { type GeneratorHandle, tensorOp } from "./door.js";
+import { DTYPES, type DType, dtypeOf, isDType, type TypedArray } from "./dtype.js";
+import { check, EngineError } from "./errors.js";
+import { native } from "./native.js";
+import type { Nested } from "./print.js";
+import { type Device, Tensor } from "./tensor.js";
+
+export interface TensorOptions {
+  /** float32 unless told. */
+  readonly dtype?: DType | undefined;
+  /** "cpu" unless told. */
+  readonly device?: Device | undefined;
+  readonly requiresGrad?: boolean | undefined;
+}
+
+export interface RandomOptions extends TensorOptions {
+  /** Stream to draw from; the process's default stream unless told. */
+  readonly generator?: GeneratorHandle | undefined;
+}
+
+export type NestedInput = number | boolean | readonly NestedInput[];
+
+function finish(made: Tensor, options: TensorOptions): Tensor {
+  if (options.requiresGrad) made.requiresGrad = true;
+  return made;
+}
+
+function named(options: TensorOptions, dtype: DType = "float32"): { dtype: DType; device: Device } {
+  return { dtype: options.dtype ?? dtype, device: options.device ?? "cpu" };
+}
+
+function checkShape(what: string, shape: readonly number[]): void {
+  check(
+    Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0),
+    () => `${what}: expected a shape of non-negative integers, got [${String(shape)}]`,
+  );
+}
+
+function shapeOf(data: NestedInput): number[] {
+  const shape: number[] = [];
+  let level: NestedInput = data;
+  while (Array.isArray(level)) {
+    shape.push(level.length);
+    level = level[0] as NestedInput;
+    if (level === undefined) break;
+  }
+  return shape;
+}
+
+function flatten(data: NestedInput, shape: readonly number[], depth: number, out: number[]): void {
+  const size = shape[depth];
+  if (size === undefined) {
+    if (typeof data !== "number" && typeof data !== "boolean") throw ragged(shape);
+    out.push(Number(data));
+    return;
+  }
+  if (!Array.isArray(data) || data.length !== size) throw ragged(shape);
+  for (const element of data) flatten(element as NestedInput, shape, depth + 1, out);
+}
+
+function ragged(shape: readonly number[]): EngineError {
+  return new EngineError(
+    "BAD_ARGUMENT",
+    `tensor: expected numbers nested evenly as the first row suggests ([${shape.join(", ")}]), got lists of other lengths or values`,
+  );
+}
+
+function isTypedArray(data: unknown): data is TypedArray {
+  return ArrayBuffer.isView(data) && !(data instanceof DataView);
+}
+
+function firstLeaf(data: NestedInput): number | boolean | undefined {
+  let leaf: NestedInput | undefined = data;
+  while (Array.isArray(leaf)) leaf = leaf[0] as NestedInput | undefined;
+  return leaf as number | boolean | undefined;
+}
+
+/**
+ * A tensor of numbers or booleans nested as deep as it has dimensions, or of a typed array (one dimension).
+ * float32 unless told; booleans give "bool", typed arrays their own type.
+ */
+export function tensor(data: NestedInput | TypedArray, options: TensorOptions = {}): Tensor {
+  if (isTypedArray(data)) return fromTypedArray(data, [data.length], options);
+  const shape = shapeOf(data);
+  const flat: number[] = [];
+  flatten(data, shape, 0, flat);
+  const dtype = options.dtype ?? (typeof firstLeaf(data) === "boolean" ? "bool" : "float32");
+  // float64 holds every number exactly; libtorch then rounds as it does everywhere.
+  return fromTypedArray(Float64Array.from(flat), shape, { ...options, dtype });
+}
+
+/**
+ * A tensor of `shape` holding a copy of a typed array. A Uint16Array is read as the bits of float16 or bfloat16,
+ * whichever `dtype` says; other arrays are converted when `dtype` differs from their own type.
+ */
+export function fromTypedArray(
+  data: TypedArray,
+  shape: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
+  checkShape("fromTypedArray", shape);
+  const own = data instanceof Uint16Array ? options.dtype : dtypeOf(data);
+  const wanted = options.dtype ?? own;
+  check(own !== undefined && isDType(own) && DTYPES[own].bytes === data.BYTES_PER_ELEMENT, () =>
+    data instanceof Uint16Array
+      ? `fromTypedArray: a Uint16Array holds the bits of float16 or bfloat16; say which by dtype, got ${options.dtype}`
+      : `fromTypedArray: expected a typed array of a tensor's dtype, got ${data?.constructor?.name ?? typeof data}`,
+  );
+  const count = shape.reduce((product, size) => product * size, 1);
+  check(
+    count === data.length,
+    () => `fromTypedArray: expected ${count} elements for shape [${shape.join(", ")}], got ${data.length}`,
+  );
+  // A bool is one byte, 0 or 1; Uint8Array data may hold more.
+  const made = new Tensor(native.fromBytes(data, shape, own));
+  const { dtype, device } = named(options, wanted);
+  if (dtype === own && device === "cpu") return finish(made, options);
+  const moved = to(made, { dtype, device });
+  made.free();
+  return finish(moved, options);
+}
+
+const toCopy = tensorOp("aten::_to_copy");
+
+/** A copy of the tensor with another dtype or device. */
+function to(source: Tensor, options: { dtype: DType; device: Device }): Tensor {
+  return toCopy(source, options);
+}
+
+const emptyOp = tensorOp("aten::empty.memory_format");
+const zerosOp = tensorOp("aten::zeros");
+const onesOp = tensorOp("aten::ones");
+const fullOp = tensorOp("aten::full");
+const arangeOp = tensorOp("aten::arange.start_step");
+const linspaceOp = tensorOp("aten::linspace");
+const randOp = tensorOp("aten::rand.generator");
+const randnOp = tensorOp("aten::randn.generator");
+const randintOp = tensorOp("aten::randint.low_generator");
+
+/** Memory as it comes: every element must be written before it is read. */
+export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  checkShape("empty", shape);
+  return finish(emptyOp(shape, named(options)), options);
+}
+
+export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  checkShape("zeros", shape);
+  return finish(zerosOp(shape, named(options)), options);
+}
+
+export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  checkShape("ones", shape);
+  return finish(onesOp(shape, named(options)), options);
+}
+
+export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
+  checkShape("full", shape);
+  return finish(fullOp(shape, value, named(options)), options);
+}
+
+/** Numbers from `start` to below `end` by `step`; with one argument from 0. int64 when all are whole numbers and no dtype is given. */
+export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
+  const [first, last] = end === undefined ? [0, start] : [start, end];
+  const dtype = [first, last, step].every(Number.isInteger) ? "int64" : "float32";
+  return finish(arangeOp(first, last, step, named(options, dtype)), options);
+}
+
+/** `steps` evenly spaced numbers from `start` to `end`, both included. */
+export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
+  return finish(linspaceOp(start, end, steps, named(options)), options);
+}
+
+/** Uniform in [0, 1). */
+export function rand(shape: readonly number[], options: RandomOptions = {}): Tensor {
+  checkShape("rand", shape);
+  return finish(randOp(shape, { generator: options.generator ?? null, ...named(options) }), options);
+}
+
+/** Standard normal. */
+export function randn(shape: readonly number[], options: RandomOptions = {}): Tensor {
+  checkShape("randn", shape);
+  return finish(randnOp(shape, { generator: options.generator ?? null, ...named(options) }), options);
+}
+
+/** Whole numbers in [low, high), int64 unless told. */
+export function randint(
+  low: number,
+  high: number,
+  shape: readonly number[],
+  options: RandomOptions = {},
+): Tensor {
+  checkShape("randint", shape);
+  return finish(
+    randintOp(low, high, shape, { generator: options.generator ?? null, ...named(options, "int64") }),
+    options,
+  );
+}
+
+export type { Nested };

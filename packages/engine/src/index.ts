@@ -1,0 +1,22 @@
+export * from "./autograd.js";
+export * from "./create.js";
+export * from "./device.js";
+export {
+  hasOp,
+  type Op,
+  Opaque,
+  type OpOptions,
+  type OpResult,
+  type OpValue,
+  op,
+  type Recorder,
+  setRecorder,
+  tensorOp,
+} from "./door.js";
+export { DTYPES, type DType, type TypedArray } from "./dtype.js";
+export { check, EngineError, type EngineErrorCode } from "./errors.js";
+export type { Schema, SchemaArgument } from "./native.js";
+export type { Nested } from "./print.js";
+export * from "./random.js";
+export { keep, liveTensors, scope } from "./scope.js";
+export { type Device, sharesStorage, Tensor } from "./tensor.js";

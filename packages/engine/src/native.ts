@@ -1,0 +1,149 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EngineError } from "./errors.js";
+
+/** One argument or result in an operator's schema. */
+export interface SchemaArgument {
+  readonly name: string;
+  /** libtorch's spelling: "Tensor", "int[]", "float?" ... */
+  readonly type: string;
+  readonly kwargOnly: boolean;
+  readonly hasDefault: boolean;
+  /** Of `int[2]`: one number stands for all. */
+  readonly length?: number;
+  /** The operator writes into this argument. */
+  readonly written: boolean;
+}
+
+export interface Schema {
+  readonly name: string;
+  readonly overload: string;
+  readonly schema: string;
+  readonly arguments: readonly SchemaArgument[];
+  readonly returns: readonly SchemaArgument[];
+}
+
+export interface ResolvedOperator extends Schema {
+  readonly id: number;
+}
+
+/** The addon. Tensors and generators are small integers ("handles"); -1 stands for none. */
+export interface Native {
+  call(id: number, argumentCount: number): number;
+  free(count: number): void;
+  resolve(name: string): ResolvedOperator | null;
+  operatorNames(): string[];
+  buffer(): ArrayBuffer;
+  growBuffer(cells: number): ArrayBuffer;
+  freeOpaque(handle: number): void;
+
+  fromBytes(data: ArrayBufferView, shape: readonly number[], dtype: string): number;
+  copyBytes(handle: number): ArrayBuffer;
+  shareBytes(handle: number): ArrayBuffer;
+  describe(handle: number): void;
+  dtype(handle: number): string;
+  device(handle: number): string;
+  item(handle: number): number | bigint | boolean;
+  sameStorage(a: number, b: number): boolean;
+  alias(handle: number): number;
+  counts(): { tensors: number; bytes: number };
+
+  backward(
+    roots: number[],
+    gradients: number[],
+    retainGraph: boolean,
+    createGraph: boolean,
+    inputs: number[],
+  ): void;
+  grad(
+    outputs: number[],
+    inputs: number[],
+    gradOutputs: number[],
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): number[];
+  gradientOf(handle: number): number;
+  setGradient(handle: number, gradient: number): void;
+  setRequiresGrad(handle: number, on: boolean): void;
+
+  setGradEnabled(on: boolean): boolean;
+  isGradEnabled(): boolean;
+  enterInference(): void;
+  leaveInference(): void;
+  setAutocast(
+    device: string,
+    on: boolean,
+    dtype: string,
+    nesting: 1 | -1,
+  ): { enabled: boolean; dtype: string };
+
+  generator(device: string, seed: bigint): number;
+  freeGenerator(handle: number): void;
+  seedGenerator(handle: number, seed: bigint): void;
+  generatorState(handle: number): number;
+  setGeneratorState(handle: number, state: number): void;
+  defaultGenerator(device: string): number;
+  manualSeed(seed: bigint): void;
+
+  version(): string;
+  configuration(): string;
+  hasCuda(): boolean;
+  cudaDeviceCount(): number;
+  synchronize(device: string): void;
+  numThreads(): number;
+  setNumThreads(threads: number): void;
+  loadLibrary(path: string): void;
+  setDeterministic(on: boolean): void;
+}
+
+/** What set-up wrote down about the addon it built. */
+export interface Build {
+  readonly addon: string;
+  readonly libtorch: {
+    readonly root: string;
+    readonly libDir: string;
+    readonly version: string;
+    readonly source: string;
+  };
+}
+
+const packageRoot = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+function readBuild(): Build {
+  const record = join(packageRoot, "build", "current.json");
+  if (!existsSync(record)) {
+    throw new EngineError(
+      "NO_LIBTORCH",
+      `the addon has not been built (no ${record}). Run \`npx sepc setup\` (or \`npx @sepc/engine setup\`): ` +
+        "it finds or fetches libtorch and builds the addon.",
+    );
+  }
+  return JSON.parse(readFileSync(record, "utf8")) as Build;
+}
+
+function load(): { native: Native; build: Build } {
+  const build = readBuild();
+  try {
+    return { native: createRequire(import.meta.url)(build.addon) as Native, build };
+  } catch (cause) {
+    throw new EngineError(
+      "NO_LIBTORCH",
+      `the addon ${build.addon} for libtorch ${build.libtorch.version} (${build.libtorch.libDir}) would not load: ` +
+        `${(cause as Error).message}. Was libtorch moved or upgraded? Run \`npx sepc setup\` to build it again.`,
+      { cause },
+    );
+  }
+}
+
+const loaded = load();
+
+export const native: Native = loaded.native;
+export const build: Build = loaded.build;
+
+// Some builds of libtorch start with one thread whatever the machine has.
+if (!process.env.OMP_NUM_THREADS && !process.env.MKL_NUM_THREADS)
+  native.setNumThreads(availableParallelism());

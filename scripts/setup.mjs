@@ -1,0 +1,97 @@
+// Makes a fresh checkout ready: system packages, npm packages, libtorch, native code, TypeScript. Plain Node, quick when nothing is missing.
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import {
+  buildEngine,
+  buildOperatorLibrary,
+  installSystemPackages,
+  requireLibtorch,
+  run,
+  SetupError,
+  say,
+  setQuiet,
+  step,
+} from "../packages/engine/setup/setup.mjs";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const lock = join(root, ".setup-lock");
+const patience = 20 * 60_000;
+
+/** One set-up at a time: a second waits for the first. */
+async function acquireLock() {
+  for (const start = Date.now(); Date.now() - start < patience; ) {
+    try {
+      closeSync(openSync(lock, "wx"));
+      process.on("exit", () => rmSync(lock, { force: true }));
+      for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
+        process.once(signal, () => process.exit(130));
+      return;
+    } catch {
+      const age = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
+      if (age > patience) rmSync(lock, { force: true });
+      await new Promise((wake) => setTimeout(wake, 500));
+    }
+  }
+  throw new SetupError(
+    `another set-up has held ${lock} for ${patience / 60_000} minutes; remove the file if none runs`,
+  );
+}
+
+async function installNpmPackages() {
+  const mark = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .update(process.version)
+    .digest("hex");
+  const stamp = join(root, "node_modules", ".sepc-stamp");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === mark) return undefined;
+  await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: root });
+  writeFileSync(stamp, mark);
+  return "installed";
+}
+
+async function compileTypeScript() {
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  await run(process.execPath, [compiler, "-b", "packages/engine", "packages/detect"], { cwd: root });
+  return undefined;
+}
+
+/** @param {{ quiet?: boolean }} [options] */
+export async function setup(options = {}) {
+  setQuiet(options.quiet ?? false);
+  mkdirSync(root, { recursive: true });
+  await acquireLock();
+  try {
+    await installSystemPackages();
+    await step("npm packages", installNpmPackages);
+    const libtorch = requireLibtorch();
+    if (!options.quiet) say(`  libtorch: ${libtorch.version}, ${libtorch.source}`);
+    await buildEngine(libtorch);
+    await buildOperatorLibrary(join(root, "packages", "detect"), "sepc_ops", libtorch);
+    await step("TypeScript", compileTypeScript);
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+/** Runs a script's main function: a failure that a person can mend is shown without a stack. @param {() => Promise<void>} main */
+export function runMain(main) {
+  main().catch((error) => {
+    say(error instanceof SetupError ? `\n${error.message}` : (error.stack ?? String(error)));
+    process.exitCode = 1;
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  runMain(() => setup({ quiet: process.argv.includes("--quiet") }));
+}
