@@ -24,6 +24,8 @@ import {
   step,
 } from "../packages/engine/setup/setup.mjs";
 
+export { run, SetupError };
+
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const lock = join(root, ".setup-lock");
 const patience = 20 * 60_000;

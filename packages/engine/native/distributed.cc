@@ -5,6 +5,7 @@
 #if ENGINE_C10D
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -203,6 +204,7 @@ JobPtr jobOf(const Napi::CallbackInfo& info, const Group& group) {
       if (!tensor.is_inference()) tensor.unsafeGetTensorImpl()->bump_version();
       continue;
     }
+    const c10::InferenceMode mode(false);  // c10d writes them outside of it
     for (int rank = 0; rank < group.options().size; ++rank) {
       job->results.push_back(at::empty(tensor.sizes(), tensor.options()));
     }

@@ -16,6 +16,8 @@ export {
 export { DTYPES, type DType, type TypedArray } from "./dtype.js";
 export { check, EngineError, type EngineErrorCode } from "./errors.js";
 export type { Schema, SchemaArgument } from "./native.js";
+export * as nn from "./nn/index.js";
+export * as optim from "./optim/index.js";
 export type { Nested } from "./print.js";
 export * from "./random.js";
 export { keep, liveTensors, scope } from "./scope.js";

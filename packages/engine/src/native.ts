@@ -30,6 +30,21 @@ export interface ResolvedOperator extends Schema {
   readonly id: number;
 }
 
+/** A process group to be, as the addon takes it; `timeout` in milliseconds. */
+export interface GroupOptions {
+  readonly backend: string;
+  readonly address: string;
+  readonly port: number;
+  readonly rank: number;
+  readonly size: number;
+  readonly device: number;
+  readonly timeout: number;
+  readonly check: boolean;
+  readonly serve: boolean;
+  readonly prefix: string;
+  readonly interfaces: readonly string[];
+}
+
 /** The addon. Tensors and generators are small integers ("handles"); -1 stands for none. */
 export interface Native {
   call(id: number, argumentCount: number): number;
@@ -98,6 +113,19 @@ export interface Native {
   setNumThreads(threads: number): void;
   loadLibrary(path: string): void;
   setDeterministic(on: boolean): void;
+
+  groupSupport(backend: string): string;
+  groupCreate(options: GroupOptions): number;
+  groupRun(
+    group: number,
+    collective: number,
+    tensors: readonly number[],
+    reduction: number,
+    root: number,
+    bucketBytes: number,
+    wait: boolean,
+  ): number[] | Promise<number[]>;
+  groupForget(group: number): void;
 }
 
 /** What set-up wrote down about the addon it built. */

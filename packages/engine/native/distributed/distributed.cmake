@@ -46,6 +46,18 @@ if(LIBTORCH_HAS_GLOO AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND EXISTS ${LIBTORC
   find_path(CUDA_INCLUDE_DIR cuda_runtime_api.h PATHS ${PIP_CUDA_DIRS} $ENV{CUDA_HOME}/include /usr/local/cuda/include
     NO_CMAKE_FIND_ROOT_PATH)
   if(NCCL_INCLUDE_DIR AND CUDA_INCLUDE_DIR)
+    # Pip's packages of CUDA headers are not always whole.
+    set(CMAKE_REQUIRED_FLAGS "-w")
+    set(CMAKE_REQUIRED_INCLUDES ${LIBTORCH_INCLUDE_DIRS} ${NCCL_INCLUDE_DIR} ${CUDA_INCLUDE_DIR})
+    set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+    check_cxx_source_compiles("#include <cuda_runtime.h>
+      #include <nccl.h>
+      int main() {}" NCCL_HEADERS_WORK)
+    unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
+    unset(CMAKE_REQUIRED_FLAGS)
+    unset(CMAKE_REQUIRED_INCLUDES)
+  endif()
+  if(NCCL_HEADERS_WORK)
     add_library(engine_nccl MODULE native/distributed/nccl.cc)
     set_target_properties(engine_nccl PROPERTIES PREFIX "" SUFFIX ".so"
       LIBRARY_OUTPUT_DIRECTORY ${ADDON_OUTPUT_DIR} BUILD_RPATH ${LIBTORCH_LIB_DIR} INSTALL_RPATH ${LIBTORCH_LIB_DIR})
@@ -56,7 +68,7 @@ if(LIBTORCH_HAS_GLOO AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND EXISTS ${LIBTORC
     target_link_directories(engine_nccl PRIVATE ${LIBTORCH_LIB_DIR})
     target_link_libraries(engine_nccl PRIVATE torch_cuda torch_cpu c10_cuda c10)
   else()
-    message(STATUS "headers of NCCL or CUDA not found: process groups over NCCL are left out")
+    message(STATUS "no working headers of NCCL and CUDA found: process groups over NCCL are left out")
   endif()
 endif()
 

@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 
 // c10d keeps its own time-outs; this much later the group gives up on a collective that still has not ended.
 constexpr milliseconds kGrace{5000};
-constexpr milliseconds kRetry{200};
+constexpr milliseconds kRetry{500};
 // How long a group that is let go may take to close its connections.
 constexpr milliseconds kGoodbye{500};
 const char* const kFullKey = "sepc/full";
@@ -123,11 +123,43 @@ std::string describe(const std::vector<int64_t>& mark) {
   return text + "]";
 }
 
-// A server that is gone, or one of a group that is over: worth another try.
+// Tensors made under inferenceMode can be written only under it.
+void assign(const at::Tensor& to, const at::Tensor& from) {
+  if (!to.is_inference()) {
+    to.copy_(from);
+    return;
+  }
+  const c10::InferenceMode mode;
+  to.copy_(from);
+}
+
+milliseconds until(Clock::time_point deadline) {
+  return std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
+}
+
+std::string seconds(milliseconds time) {
+  std::string text = std::to_string(static_cast<double>(time.count()) / 1000);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
 bool tellsClosed(const std::string& message) {
   return message.find("Connection reset") != std::string::npos || message.find("Broken pipe") != std::string::npos ||
-         message.find("closed") != std::string::npos || message.find(kFullKey) != std::string::npos;
+         message.find("closed") != std::string::npos;
 }
+
+// Gloo's message in the words of who asked for a collective.
+std::string explain(std::string message) {
+  message = message.substr(0, message.find(" This is typically caused by"));
+  return tellsClosed(message) ? "another rank has ended or left the group: " + message : message;
+}
+
+// Something of a kind that may go well a little later.
+class Retry : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 }  // namespace
 
@@ -229,15 +261,14 @@ void Group::execute(Job& job) {
   }
   desynced_ = job.collective == Collective::Connect;
   try {
-    // Tensors made under inferenceMode can be written only under it, others in any mode.
-    const c10::InferenceMode mode;
     perform(job);
   } catch (...) {
     const Caught caught = currentException();
     job.code = caught.code == "OUT_OF_MEMORY" || caught.code == "BAD_ARGUMENT" ? caught.code : "DISTRIBUTED";
-    job.message = where + caught.message;
+    const std::string why = explain(caught.message);
+    job.message = where + why;
     if (!desynced_) return;
-    failure_ = caught.message;
+    failure_ = why;
     // The others wait for this rank: closed connections tell them at once.
     close();
   }
@@ -260,29 +291,12 @@ void Group::connect() {
   const auto deadline = Clock::now() + options_.timeout;
   for (;;) {
     try {
-      c10d::TCPStoreOptions settings;
-      settings.port = options_.port;
-      settings.isServer = options_.serve;
-      settings.numWorkers = static_cast<size_t>(options_.size);
-      settings.waitWorkers = options_.serve;
-      settings.timeout = std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
-      auto tcp = c10::make_intrusive<c10d::TCPStore>(options_.address, settings);
-      store_ = tcp;
-      if (!options_.prefix.empty()) store_ = c10::make_intrusive<c10d::PrefixStore>(options_.prefix, tcp);
-      else if (!options_.serve && store_->check({kFullKey})) throw Fault("DISTRIBUTED", kFullKey);
+      openStore(deadline);
+      meet(deadline);
       backend_ = onDevice() ? makeNccl(store_, options_) : makeGloo(store_, options_);
       break;
-    } catch (const std::exception& error) {
-      backend_.reset();
-      store_.reset();
-      std::unique_lock<std::mutex> lock(mutex_);
-      const bool late = Clock::now() + kRetry >= deadline;
-      if (tellsClosed(error.what()) && late) {
-        throw Fault("DISTRIBUTED", "the process group at " + options_.address + ":" + std::to_string(options_.port) +
-                                       " already has all its ranks; was RANK or WORLD_SIZE given twice?");
-      }
-      if (options_.serve || late || abandoned_ || !tellsClosed(error.what())) throw;
-      changed_.wait_for(lock, kRetry, [this] { return abandoned_; });
+    } catch (const Retry& why) {
+      if (!pause(kRetry, deadline)) throw Fault("DISTRIBUTED", why.what());
     }
   }
   const auto settings = exchange({options_.size, options_.check ? 1 : 0});
@@ -292,6 +306,63 @@ void Group::connect() {
     }
   }
   if (options_.serve && options_.prefix.empty()) store_->set(kFullKey, std::vector<uint8_t>{1});
+}
+
+void Group::openStore(std::chrono::steady_clock::time_point deadline) {
+  store_.reset();
+  c10d::TCPStoreOptions settings;
+  settings.port = options_.port;
+  settings.isServer = options_.serve;
+  settings.numWorkers = static_cast<size_t>(options_.size);
+  settings.waitWorkers = false;  // some versions give up waiting without an error: meet() waits
+  settings.timeout = until(deadline);
+  const std::string where = options_.address + ":" + std::to_string(options_.port);
+  try {
+    store_ = c10::make_intrusive<c10d::TCPStore>(options_.address, settings);
+    if (options_.prefix.empty() && !options_.serve && store_->check({kFullKey})) {
+      // The store of a group that is over, or the ranks were numbered wrongly.
+      throw Retry("the process group at " + where + " already has all its ranks; is MASTER_PORT used by another run, or a RANK given twice?");
+    }
+  } catch (const Retry&) {
+    throw;
+  } catch (const std::exception&) {
+    const std::string why = currentException().message;
+    if (options_.serve) throw Fault("DISTRIBUTED", "cannot serve at MASTER_PORT " + std::to_string(options_.port) + ": " + why);
+    throw Retry("rank 0 was not found at " + where + " (MASTER_ADDR, MASTER_PORT): " + why);
+  }
+  if (!options_.prefix.empty()) store_ = c10::make_intrusive<c10d::PrefixStore>(options_.prefix, store_);
+}
+
+// False when there is no time left.
+bool Group::pause(milliseconds time, std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (abandoned_ || Clock::now() + time >= deadline) return false;
+  return !changed_.wait_for(lock, time, [this] { return abandoned_; });
+}
+
+// Waits until every rank has come to the store.
+void Group::meet(std::chrono::steady_clock::time_point deadline) {
+  const auto key = [](int rank) { return "sepc/here/" + std::to_string(rank); };
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < options_.size; ++rank) keys.push_back(key(rank));
+  try {
+    if (store_->add(key(options_.rank), 1) > 1) {
+      throw Fault("DISTRIBUTED", "another process has come as rank " + std::to_string(options_.rank) + " already; give each its own RANK");
+    }
+    store_->wait(keys, until(deadline));
+  } catch (const Fault&) {
+    throw;
+  } catch (const std::exception&) {
+    const std::string why = currentException().message;
+    if (tellsClosed(why)) throw Retry("rank 0 closed the store: " + why);
+    std::string missing;
+    for (int rank = 0; rank < options_.size; ++rank) {
+      if (!store_->check({key(rank)})) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+    }
+    if (missing.empty()) throw;
+    throw Fault("DISTRIBUTED", "waited " + seconds(options_.timeout) + " s at " + options_.address + ":" +
+                                   std::to_string(options_.port) + " for these ranks, which did not come: " + missing);
+  }
 }
 
 void Group::close() {
@@ -333,7 +404,7 @@ void Group::await(const c10::intrusive_ptr<c10d::Work>& work) {
     changed_.wait_until(lock, deadline, [&] { return abandoned_ || completed_ >= ticket; });
     if (completed_ < ticket) {
       stuck_ = true;
-      throw Fault("DISTRIBUTED", abandoned_ ? "the environment ended" : "no answer from the other ranks within the time-out");
+      throw Fault("DISTRIBUTED", abandoned_ ? std::string("the environment ended") : "no answer from the other ranks within " + seconds(options_.timeout) + " s");
     }
   }
   if (future->hasError()) std::rethrow_exception(future->exception_ptr());
@@ -428,12 +499,15 @@ void Group::reduceBucket(const std::vector<at::Tensor>& tensors, at::ScalarType 
   c10d::AllreduceOptions settings;
   settings.reduceOp = c10dReduction(reduction);
   await(backend_->allreduce(sent, settings));
-  if (reduction == Reduction::Mean) buffer.div_(options_.size);
+  if (reduction == Reduction::Mean) {
+    const c10::InferenceMode mode;
+    buffer.div_(options_.size);
+  }
   int64_t offset = 0;
   for (const at::Tensor& tensor : tensors) {
     const at::Tensor part = buffer.narrow(0, offset, tensor.numel());
     offset += tensor.numel();
-    if (!part.is_alias_of(tensor)) tensor.copy_(part.view(tensor.sizes()));
+    if (!part.is_alias_of(tensor)) assign(tensor, part.view(tensor.sizes()));
   }
 }
 
@@ -445,7 +519,7 @@ void Group::broadcast(Job& job) {
     const at::Tensor elements = flat(tensor, tensor.scalar_type());
     std::vector<at::Tensor> sent{elements.view(at::kByte)};  // any dtype goes as bytes
     await(backend_->broadcast(sent, settings));
-    if (options_.rank != job.root && !elements.is_alias_of(tensor)) tensor.copy_(elements.view(tensor.sizes()));
+    if (options_.rank != job.root && !elements.is_alias_of(tensor)) assign(tensor, elements.view(tensor.sizes()));
   }
 }
 
@@ -464,7 +538,7 @@ void Group::allGather(Job& job) {
     await(backend_->allgather(outputs, inputs));
     for (int rank = 0; rank < options_.size; ++rank) {
       const at::Tensor& result = job.results[i * options_.size + rank];
-      if (!elements[rank].is_alias_of(result)) result.copy_(elements[rank].view(result.sizes()));
+      if (!elements[rank].is_alias_of(result)) assign(result, elements[rank].view(result.sizes()));
     }
   }
 }

@@ -54,6 +54,9 @@ class Group : public std::enable_shared_from_this<Group> {
   void execute(Job& job);
   void perform(Job& job);
   void connect();
+  void openStore(std::chrono::steady_clock::time_point deadline);
+  bool pause(std::chrono::milliseconds time, std::chrono::steady_clock::time_point deadline);
+  void meet(std::chrono::steady_clock::time_point deadline);
   void close();
   void allReduce(Job& job);
   void reduceBucket(const std::vector<at::Tensor>& tensors, at::ScalarType wire, Reduction reduction);

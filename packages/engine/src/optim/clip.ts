@@ -1,0 +1,54 @@
+import { noGrad } from "../autograd.js";
+import { op, tensorOp } from "../door.js";
+import { EngineError } from "../errors.js";
+import type { Parameter } from "../nn/module.js";
+import { scope } from "../scope.js";
+import type { Tensor } from "../tensor.js";
+
+const norms = op("aten::_foreach_norm.Scalar");
+const stack = tensorOp("aten::stack");
+const vectorNorm = tensorOp("aten::linalg_vector_norm");
+const toCopy = tensorOp("aten::_to_copy");
+const mulScalar_ = op("aten::_foreach_mul_.Scalar");
+const clamp_ = op("aten::clamp_");
+
+function gradients(params: readonly Parameter[]): Tensor[] {
+  return params.map((parameter) => parameter.tensor.grad).filter((gradient) => gradient !== null);
+}
+
+export interface ClipOptions {
+  /** 2 unless told; Infinity for the largest element. */
+  readonly normType?: number | undefined;
+  /** Throw when the norm is NaN or infinite instead of scaling by it. */
+  readonly errorIfNonfinite?: boolean | undefined;
+}
+
+/** Scales all gradients so that their joint norm is at most `maxNorm`. Returns the norm before. */
+export function clipGradNorm_(
+  params: readonly Parameter[],
+  maxNorm: number,
+  options: ClipOptions = {},
+): number {
+  const { normType = 2, errorIfNonfinite = false } = options;
+  return noGrad(() =>
+    scope(() => {
+      const grads = gradients(params);
+      if (grads.length === 0) return 0;
+      const each = norms(grads, normType) as Tensor[];
+      const joined = stack(each.map((norm) => toCopy(norm, { dtype: "float32", device: "cpu" })));
+      const total = vectorNorm(joined, normType).item();
+      if (errorIfNonfinite && !Number.isFinite(total)) {
+        throw new EngineError("OP_FAILED", `clipGradNorm_: the gradients' norm is ${total}`);
+      }
+      const factor = maxNorm / (total + 1e-6);
+      // NaN is no reason to leave gradients alone: scaled by it they show what happened.
+      if (!(factor >= 1)) mulScalar_(grads, factor);
+      return total;
+    }),
+  );
+}
+
+/** Limits every element of every gradient to [−limit, limit]. */
+export function clipGradValue_(params: readonly Parameter[], limit: number): void {
+  noGrad(() => scope(() => gradients(params).forEach((gradient) => void clamp_(gradient, -limit, limit))));
+}

@@ -1,0 +1,76 @@
+import { check } from "../errors.js";
+
+/** The factor on a group's base learning rate at step (or epoch) `t`, counted from 0. */
+export type Schedule = (t: number) => number;
+
+/** ×gamma every `size` steps. */
+export function stepSchedule(size: number, gamma = 0.1): Schedule {
+  check(size > 0, () => `stepSchedule: expected a positive size, got ${size}`);
+  return (t) => gamma ** Math.floor(t / size);
+}
+
+/** ×gamma at each milestone: the paper's 1x schedule is [8, 11] of 12 epochs. */
+export function multiStepSchedule(milestones: readonly number[], gamma = 0.1): Schedule {
+  return (t) => gamma ** milestones.filter((milestone) => t >= milestone).length;
+}
+
+/** Half a cosine from 1 to `least` over `length` steps, then `least`. Loshchilov and Hutter 2017, without restarts. */
+export function cosineSchedule(length: number, least = 0): Schedule {
+  check(length > 0, () => `cosineSchedule: expected a positive length, got ${length}`);
+  return (t) => least + ((1 - least) * (1 + Math.cos((Math.PI * Math.min(t, length)) / length))) / 2;
+}
+
+/** From `ratio` up to 1 over `steps`, in a line: 1 − (1 − t/steps)(1 − ratio), as in mmdetection. */
+export function linearWarmup(steps: number, ratio = 1 / 3): Schedule {
+  return (t) => (t < steps ? 1 - (1 - t / steps) * (1 - ratio) : 1);
+}
+
+/** `ratio` for the first `steps`, then 1. */
+export function constantWarmup(steps: number, ratio = 1 / 3): Schedule {
+  return (t) => (t < steps ? ratio : 1);
+}
+
+/** The product of schedules that all count the same steps. */
+export function product(...schedules: readonly Schedule[]): Schedule {
+  return (t) => schedules.reduce((factor, schedule) => factor * schedule(t), 1);
+}
+
+/** Sets learning rates by a schedule; remembers the base rates. Its state is one number. */
+export class Scheduler {
+  readonly #base: number[];
+  #step = 0;
+
+  constructor(
+    readonly optimizer: { readonly groups: readonly { options: { lr: number } }[] },
+    readonly schedule: Schedule,
+  ) {
+    this.#base = optimizer.groups.map(({ options }) => options.lr);
+    this.#apply();
+  }
+
+  /** Learning rates now, one a group. */
+  get rates(): number[] {
+    return this.optimizer.groups.map(({ options }) => options.lr);
+  }
+
+  get steps(): number {
+    return this.#step;
+  }
+
+  /** To be called after each step of the optimiser. */
+  step(): void {
+    this.goTo(this.#step + 1);
+  }
+
+  /** Goes on from a saved step. */
+  goTo(step: number): void {
+    this.#step = step;
+    this.#apply();
+  }
+
+  #apply(): void {
+    for (const [i, group] of this.optimizer.groups.entries()) {
+      group.options.lr = (this.#base[i] as number) * this.schedule(this.#step);
+    }
+  }
+}
