@@ -13,6 +13,7 @@
 
 #include "../convert.h"
 #include "../errors.h"
+#include "lent_store.h"
 
 namespace engine {
 
@@ -26,7 +27,6 @@ constexpr milliseconds kGrace{5000};
 constexpr milliseconds kRetry{500};
 // How long a group that is let go may take to close its connections.
 constexpr milliseconds kGoodbye{500};
-const char* const kFullKey = "sepc/full";
 
 // What the ranks must agree on, in 64-bit numbers; sizes beyond the first eight are in the hash alone.
 constexpr size_t kMarkSizes = 8;
@@ -293,19 +293,24 @@ void Group::connect() {
     try {
       openStore(deadline);
       meet(deadline);
-      backend_ = onDevice() ? makeNccl(store_, options_) : makeGloo(store_, options_);
       break;
     } catch (const Retry& why) {
       if (!pause(kRetry, deadline)) throw Fault("DISTRIBUTED", why.what());
     }
   }
+  const auto lent = c10::make_intrusive<LentStore>(store_);
+  backend_ = onDevice() ? makeNccl(store_, options_) : makeGloo(lent, options_);
+  if (!onDevice()) lent->takeBack();
+  if (!options_.serve && !onDevice()) store_.reset();
   const auto settings = exchange({options_.size, options_.check ? 1 : 0});
+  // Now that all have let go of it, the server may end; and it has ended when the second exchange is over.
+  if (!onDevice()) store_.reset();
+  exchange({0});
   for (size_t rank = 0; rank < settings.size(); ++rank) {
     if (settings[rank][0] != options_.size || (settings[rank][1] != 0) != options_.check) {
       throw Fault("DISTRIBUTED", "rank " + std::to_string(rank) + " has another world size or another setting of `check`; give all ranks the same");
     }
   }
-  if (options_.serve && options_.prefix.empty()) store_->set(kFullKey, std::vector<uint8_t>{1});
 }
 
 void Group::openStore(std::chrono::steady_clock::time_point deadline) {
@@ -319,12 +324,6 @@ void Group::openStore(std::chrono::steady_clock::time_point deadline) {
   const std::string where = options_.address + ":" + std::to_string(options_.port);
   try {
     store_ = c10::make_intrusive<c10d::TCPStore>(options_.address, settings);
-    if (options_.prefix.empty() && !options_.serve && store_->check({kFullKey})) {
-      // The store of a group that is over, or the ranks were numbered wrongly.
-      throw Retry("the process group at " + where + " already has all its ranks; is MASTER_PORT used by another run, or a RANK given twice?");
-    }
-  } catch (const Retry&) {
-    throw;
   } catch (const std::exception&) {
     const std::string why = currentException().message;
     if (options_.serve) throw Fault("DISTRIBUTED", "cannot serve at MASTER_PORT " + std::to_string(options_.port) + ": " + why);

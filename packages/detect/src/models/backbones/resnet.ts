@@ -1,0 +1,203 @@
+import { nn, type Tensor, tensorOp } from "@sepc/engine";
+import type { Level } from "../level.js";
+
+const { BatchNorm2d, Conv2d, Module } = nn;
+const relu_ = tensorOp("aten::relu_");
+const add = tensorOp("aten::add.Tensor");
+const maxPool2d = tensorOp("aten::max_pool2d");
+
+/** ResNet (He et al. 2016) and ResNeXt (Xie et al. 2017) by depth. */
+export interface ResNetConfig {
+  readonly depth: 18 | 34 | 50 | 101;
+  /** Groups of the 3×3 convolutions: 32 or 64 make a ResNeXt. */
+  readonly groups?: number | undefined;
+  /** Channels of each group in the first stage: 4 for ResNeXt-64x4d. */
+  readonly widthPerGroup?: number | undefined;
+  /** Where a bottleneck halves the map: its 3×3 convolution ("pytorch") or its first 1×1 ("caffe"). */
+  readonly style?: "pytorch" | "caffe" | undefined;
+  /** Parts that do not train: 0 none, 1 the stem, 2 the stem and the first stage ... */
+  readonly frozenStages?: 0 | 1 | 2 | 3 | 4 | 5 | undefined;
+  /** Whether batch normalisation uses its running statistics even in training. */
+  readonly normEval?: boolean | undefined;
+}
+
+const BLOCKS = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3] } as const;
+
+function conv(
+  inChannels: number,
+  outChannels: number,
+  kernelSize: number,
+  stride = 1,
+  groups = 1,
+): InstanceType<typeof Conv2d> {
+  const made = new Conv2d({
+    inChannels,
+    outChannels,
+    kernelSize,
+    stride,
+    padding: kernelSize >> 1,
+    groups,
+    bias: false,
+  });
+  nn.init.kaimingNormal_(made.weight.tensor, { mode: "fanOut", nonlinearity: "relu" });
+  return made;
+}
+
+/** The 1×1 path beside a block whose output has another size or number of channels. */
+class Downsample extends Module {
+  readonly conv;
+  readonly bn;
+
+  constructor(inChannels: number, outChannels: number, stride: number) {
+    super();
+    this.conv = conv(inChannels, outChannels, 1, stride);
+    this.bn = new BatchNorm2d({ numFeatures: outChannels });
+  }
+
+  /** torchvision writes it as a sequence. */
+  protected override fieldNames(): Record<string, string> {
+    return { conv: "0", bn: "1" };
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.bn.forward(this.conv.forward(x));
+  }
+}
+
+abstract class Block extends Module {
+  abstract readonly downsample: Downsample | null;
+  abstract residual(x: Tensor): Tensor;
+
+  /** [N, C, H, W] -> [N, C', H', W'] */
+  forward(x: Tensor): Tensor {
+    const shortcut = this.downsample === null ? x : this.downsample.forward(x);
+    return relu_(add(this.residual(x), shortcut));
+  }
+}
+
+class BasicBlock extends Block {
+  static readonly expansion = 1;
+  readonly conv1;
+  readonly bn1;
+  readonly conv2;
+  readonly bn2;
+  readonly downsample: Downsample | null;
+
+  constructor(inChannels: number, width: number, stride: number) {
+    super();
+    this.conv1 = conv(inChannels, width, 3, stride);
+    this.bn1 = new BatchNorm2d({ numFeatures: width });
+    this.conv2 = conv(width, width, 3);
+    this.bn2 = new BatchNorm2d({ numFeatures: width });
+    this.downsample = stride !== 1 || inChannels !== width ? new Downsample(inChannels, width, stride) : null;
+  }
+
+  residual(x: Tensor): Tensor {
+    const y = relu_(this.bn1.forward(this.conv1.forward(x)));
+    return this.bn2.forward(this.conv2.forward(y));
+  }
+}
+
+class Bottleneck extends Block {
+  static readonly expansion = 4;
+  readonly conv1;
+  readonly bn1;
+  readonly conv2;
+  readonly bn2;
+  readonly conv3;
+  readonly bn3;
+  readonly downsample: Downsample | null;
+
+  constructor(inChannels: number, width: number, stride: number, config: ResNetConfig) {
+    super();
+    const { groups = 1, widthPerGroup = 64, style = "pytorch" } = config;
+    const inner = Math.floor((width * widthPerGroup) / 64) * groups;
+    const outChannels = width * Bottleneck.expansion;
+    this.conv1 = conv(inChannels, inner, 1, style === "caffe" ? stride : 1);
+    this.bn1 = new BatchNorm2d({ numFeatures: inner });
+    this.conv2 = conv(inner, inner, 3, style === "caffe" ? 1 : stride, groups);
+    this.bn2 = new BatchNorm2d({ numFeatures: inner });
+    this.conv3 = conv(inner, outChannels, 1);
+    this.bn3 = new BatchNorm2d({ numFeatures: outChannels });
+    this.downsample =
+      stride !== 1 || inChannels !== outChannels ? new Downsample(inChannels, outChannels, stride) : null;
+  }
+
+  residual(x: Tensor): Tensor {
+    const y = relu_(this.bn1.forward(this.conv1.forward(x)));
+    const z = relu_(this.bn2.forward(this.conv2.forward(y)));
+    return this.bn3.forward(this.conv3.forward(z));
+  }
+}
+
+/** [N, 3, H, W] -> the maps after each of its four stages: c2 (stride 4) to c5 (stride 32). Names as torchvision's. */
+export class ResNet extends Module {
+  readonly conv1;
+  readonly bn1;
+  readonly layer1: Block[];
+  readonly layer2: Block[];
+  readonly layer3: Block[];
+  readonly layer4: Block[];
+
+  constructor(readonly config: ResNetConfig) {
+    super();
+    this.conv1 = conv(3, 64, 7, 2);
+    this.bn1 = new BatchNorm2d({ numFeatures: 64 });
+    const { depth } = config;
+    const expansion = depth < 50 ? BasicBlock.expansion : Bottleneck.expansion;
+    const stage = (index: 0 | 1 | 2 | 3): Block[] => {
+      const width = 64 * 2 ** index;
+      const before = index === 0 ? 64 : (width / 2) * expansion;
+      return Array.from({ length: BLOCKS[depth][index] }, (_, i) => {
+        const stride = i === 0 && index > 0 ? 2 : 1;
+        const inChannels = i === 0 ? before : width * expansion;
+        return depth < 50
+          ? new BasicBlock(inChannels, width, stride)
+          : new Bottleneck(inChannels, width, stride, config);
+      });
+    };
+    this.layer1 = stage(0);
+    this.layer2 = stage(1);
+    this.layer3 = stage(2);
+    this.layer4 = stage(3);
+    this.#freezeStages();
+  }
+
+  get levels(): Level[] {
+    const expansion = this.config.depth < 50 ? BasicBlock.expansion : Bottleneck.expansion;
+    return [0, 1, 2, 3].map((i) => ({
+      name: `c${i + 2}`,
+      channels: 64 * 2 ** i * expansion,
+      stride: 4 * 2 ** i,
+    }));
+  }
+
+  #frozen(): nn.Module[] {
+    const parts: nn.Module[][] = [[this.conv1, this.bn1], this.layer1, this.layer2, this.layer3, this.layer4];
+    return parts.slice(0, this.config.frozenStages ?? 0).flat();
+  }
+
+  #freezeStages(): void {
+    for (const module of this.#frozen()) module.freeze();
+  }
+
+  /** Frozen parts, and with `normEval` every batch normalisation, stay in evaluation mode. */
+  override train(on = true): this {
+    super.train(on);
+    for (const module of this.#frozen()) module.eval();
+    if (this.config.normEval) {
+      for (const [, module] of this.namedModules())
+        if (module instanceof BatchNorm2d) module.training = false;
+    }
+    return this;
+  }
+
+  forward(image: Tensor): Tensor[] {
+    const stem = relu_(this.bn1.forward(this.conv1.forward(image)));
+    let x = maxPool2d(stem, 3, 2, 1);
+    return [this.layer1, this.layer2, this.layer3, this.layer4].map((stage) => {
+      x = stage.reduce((y, block) => block.forward(y), x);
+      return x;
+    });
+  }
+}
