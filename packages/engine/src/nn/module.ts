@@ -87,7 +87,8 @@ function* children(value: unknown, name: string): Generator<[string, Module | Ow
 /**
  * The base of networks. Parameters, buffers and child modules are found where they stand: in fields, and in arrays in
  * fields, by walking them in the order of declaration. A name is the path of fields, `layers.0.weight`; a class whose
- * names must differ from its fields (PyTorch's `running_mean`) says so in {@link fieldNames}. `#private` fields are not seen.
+ * names must differ from its fields (PyTorch's `running_mean`; "" for none) says so in {@link fieldNames}.
+ * `#private` fields are not seen.
  */
 export abstract class Module {
   /** Whether layers that differ between training and evaluation train. */
@@ -105,7 +106,7 @@ export abstract class Module {
 
   *#owned(prefix: string): Generator<[string, Owned]> {
     for (const [name, member] of this.#members()) {
-      if (member instanceof Module) yield* member.#owned(`${prefix}${name}.`);
+      if (member instanceof Module) yield* member.#owned(name === "" ? prefix : `${prefix}${name}.`);
       else yield [prefix + name, member];
     }
   }
@@ -113,7 +114,7 @@ export abstract class Module {
   *namedModules(prefix = ""): Generator<[string, Module]> {
     yield [prefix, this];
     for (const [name, member] of this.#members()) {
-      if (member instanceof Module) yield* member.namedModules(prefix === "" ? name : `${prefix}.${name}`);
+      if (member instanceof Module) yield* member.namedModules([prefix, name].filter(Boolean).join("."));
     }
   }
 

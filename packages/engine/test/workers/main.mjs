@@ -48,6 +48,17 @@ const scenarios = {
     say({ codes, probe: probe() });
   },
 
+  /** Workers cut off at any moment: while they load the engine, make tensors, differentiate. */
+  async terminateAnywhere() {
+    const codes = new Set();
+    for (let i = 0; i < 16; i++) {
+      const pair = [start("forever"), start("lists")];
+      await sleep(12 * i);
+      for (const { worker } of pair) codes.add(await worker.terminate());
+    }
+    say({ codes: [...codes], probe: probe() });
+  },
+
   async throws() {
     const [thrown, exited] = [start("throws"), start("exits")];
     say({ thrown: await thrown.ended, exited: await exited.ended, probe: probe() });

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 const engine = await import("../../dist/index.js");
-const { backward, full, Generator, inferenceMode, liveTensors, noGrad, ones, randn, scope, tensorOp, zeros } = engine;
+const { backward, fromTypedArray, full, Generator, inferenceMode, liveTensors, noGrad, ones, randn, scope, tensorOp, zeros } = engine;
 const matmul = tensorOp("aten::matmul");
 const mul = tensorOp("aten::mul.Tensor");
 const sum = tensorOp("aten::sum");
@@ -44,6 +44,13 @@ const tasks = {
     const held = Array.from({ length: 50 }, (_, i) => full([100], i));
     say({ started: held.length });
     for (;;) descend(3, 10);
+  },
+
+  /** Hands long arrays to the addon until it is terminated, most likely while the addon reads one. */
+  lists() {
+    const shape = Array(60).fill(1);
+    say({ started: true });
+    for (;;) fromTypedArray(Float32Array.of(1), shape).free();
   },
 
   hold() {

@@ -1,0 +1,116 @@
+import { nn, type Tensor, tensorOp } from "@sepc/engine";
+
+const cat = tensorOp("aten::cat");
+const reshape = tensorOp("aten::reshape");
+const narrow = tensorOp("aten::narrow");
+
+/**
+ * How the levels of a pyramid are normalised (section 3.3, Figure 7a):
+ * - integrated (iBN): one batch normalisation whose statistics are of all levels together;
+ * - shared: one batch normalisation applied to each level in turn, with that level's statistics;
+ * - independent: a batch normalisation for each level;
+ * - group: one group normalisation, within each image and level;
+ * - none.
+ */
+export type PyramidNormKind = "none" | "integrated" | "shared" | "independent" | "group";
+
+/** Maps of all levels in, finest first, the same shapes out: [N, C, H_l, W_l]. */
+export abstract class PyramidNorm extends nn.Module {
+  abstract forward(levels: readonly Tensor[]): Tensor[];
+}
+
+class NoNorm extends PyramidNorm {
+  forward(levels: readonly Tensor[]): Tensor[] {
+    return [...levels];
+  }
+}
+
+/** The levels side by side along one dimension: [N, C, 1, sum of H·W]. Statistics do not ask where a cell stands. */
+function flatten(levels: readonly Tensor[]): Tensor {
+  return cat(
+    levels.map((level) => {
+      const [n, c] = level.shape as [number, number];
+      return reshape(level, [n, c, 1, -1]);
+    }),
+    3,
+  );
+}
+
+function unflatten(flat: Tensor, like: readonly Tensor[]): Tensor[] {
+  let start = 0;
+  return like.map((level) => {
+    const { shape } = level;
+    const [, , height, width] = shape as [number, number, number, number];
+    const part = narrow(flat, 3, start, height * width);
+    start += height * width;
+    return reshape(part, shape);
+  });
+}
+
+class IntegratedBatchNorm extends PyramidNorm {
+  readonly bn: nn.BatchNorm2d;
+
+  constructor(channels: number) {
+    super();
+    this.bn = new nn.BatchNorm2d({ numFeatures: channels });
+  }
+
+  protected override fieldNames(): Record<string, string> {
+    return { bn: "" };
+  }
+
+  forward(levels: readonly Tensor[]): Tensor[] {
+    // With running statistics every cell is treated alike: no need to bring the levels together.
+    if (!this.bn.training) return levels.map((level) => this.bn.forward(level));
+    return unflatten(this.bn.forward(flatten(levels)), levels);
+  }
+}
+
+class SharedNorm extends PyramidNorm {
+  constructor(readonly norm: nn.BatchNorm2d | nn.GroupNorm) {
+    super();
+  }
+
+  protected override fieldNames(): Record<string, string> {
+    return { norm: "" };
+  }
+
+  forward(levels: readonly Tensor[]): Tensor[] {
+    return levels.map((level) => this.norm.forward(level));
+  }
+}
+
+class IndependentBatchNorm extends PyramidNorm {
+  readonly bns: nn.BatchNorm2d[];
+
+  constructor(channels: number, levels: number) {
+    super();
+    this.bns = Array.from({ length: levels }, () => new nn.BatchNorm2d({ numFeatures: channels }));
+  }
+
+  protected override fieldNames(): Record<string, string> {
+    return { bns: "" };
+  }
+
+  forward(levels: readonly Tensor[]): Tensor[] {
+    return levels.map((level, i) => (this.bns[i] as nn.BatchNorm2d).forward(level));
+  }
+}
+
+const groups = 32;
+
+/** @param levels number of levels, which only "independent" asks for */
+export function buildPyramidNorm(kind: PyramidNormKind, channels: number, levels: number): PyramidNorm {
+  switch (kind) {
+    case "none":
+      return new NoNorm();
+    case "integrated":
+      return new IntegratedBatchNorm(channels);
+    case "shared":
+      return new SharedNorm(new nn.BatchNorm2d({ numFeatures: channels }));
+    case "independent":
+      return new IndependentBatchNorm(channels, levels);
+    case "group":
+      return new SharedNorm(new nn.GroupNorm({ numGroups: Math.min(groups, channels), numChannels: channels }));
+  }
+}

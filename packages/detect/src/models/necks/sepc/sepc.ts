@@ -1,0 +1,92 @@
+import { check, nn, type Tensor, tensorOp } from "@sepc/engine";
+import { OffsetConv } from "./offsetConv.js";
+import { PConv } from "./pconv.js";
+import { buildPyramidNorm, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
+
+const relu = tensorOp("aten::relu");
+
+export interface SepcConfig {
+  readonly channels: number;
+  readonly levels: number;
+  /** Stacked pyramid convolutions; 4 unless told. */
+  readonly pconvs?: number | undefined;
+  /** none: plain PConv head. extra: SEPC-lite, only the last convolution of each branch deforms. all: SEPC. */
+  readonly deform?: "none" | "extra" | "all" | undefined;
+  readonly norm?: PyramidNormKind | undefined;
+  /** combined: both branches share the pyramid convolutions (Figure 5b); separate: each has its own (Figure 5a). */
+  readonly branches?: "combined" | "separate" | undefined;
+  readonly scaleKernel?: number | undefined;
+  /**
+   * Padding of the extra convolutions: 1 keeps every map at its level's size, as in the paper; the official code has 0,
+   * and maps two cells smaller.
+   */
+  readonly extraPadding?: 0 | 1 | undefined;
+}
+
+/** What a head reads at one level: features of its own for classes and for boxes. */
+export interface BranchFeatures {
+  /** [N, C, H_l, W_l] */
+  readonly cls: Tensor;
+  /** [N, C, H_l, W_l] */
+  readonly box: Tensor;
+}
+
+/** The extra convolution that ends a branch, shared by all levels. */
+class ExtraConv extends nn.Module {
+  readonly conv: OffsetConv;
+  readonly norm: PyramidNorm;
+
+  constructor(config: SepcConfig) {
+    super();
+    const { channels, levels, deform = "none", norm = "none", extraPadding = 1 } = config;
+    this.conv = new OffsetConv({
+      inChannels: channels,
+      outChannels: channels,
+      padding: extraPadding,
+      deformable: deform !== "none",
+    });
+    this.norm = buildPyramidNorm(norm, channels, levels);
+  }
+
+  forward(levels: readonly Tensor[]): Tensor[] {
+    const maps = levels.map((level, i) => this.conv.forward(level, i > 0));
+    return this.norm.forward(maps).map((map) => relu(map));
+  }
+}
+
+/**
+ * Scale-equalising pyramid convolution as a head's tower (sections 3 and 4.1): stacked pyramid convolutions, then one
+ * extra convolution for each branch.
+ */
+export class Sepc extends nn.Module {
+  /** Of both branches when combined, else of the class branch. */
+  readonly pconvs: PConv[];
+  readonly boxPconvs: PConv[];
+  readonly clsConv: ExtraConv;
+  readonly boxConv: ExtraConv;
+
+  constructor(readonly config: SepcConfig) {
+    super();
+    const { channels, levels, pconvs = 4, deform = "none", norm, branches = "combined", scaleKernel } = config;
+    check(Number.isInteger(pconvs) && pconvs >= 0, () => `Sepc: expected pconvs to be 0 or more, got ${pconvs}`);
+    const stack = (): PConv[] =>
+      Array.from(
+        { length: pconvs },
+        () => new PConv({ inChannels: channels, outChannels: channels, levels, scaleKernel, norm, deformable: deform === "all" }),
+      );
+    this.pconvs = stack();
+    this.boxPconvs = branches === "separate" ? stack() : [];
+    this.clsConv = new ExtraConv(config);
+    this.boxConv = new ExtraConv(config);
+  }
+
+  /** Levels finest first, [N, C, H_l, W_l] -> features of both branches for each level. */
+  forward(levels: readonly Tensor[]): BranchFeatures[] {
+    const run = (stack: readonly PConv[]): Tensor[] => stack.reduce((maps, pconv) => pconv.forward(maps), [...levels]);
+    const clsMaps = run(this.pconvs);
+    const boxMaps = this.config.branches === "separate" ? run(this.boxPconvs) : clsMaps;
+    const cls = this.clsConv.forward(clsMaps);
+    const box = this.boxConv.forward(boxMaps);
+    return cls.map((map, i) => ({ cls: map, box: box[i] as Tensor }));
+  }
+}
