@@ -20,8 +20,21 @@ export interface DeformConv2dOptions {
  * input [N, C, H, W], weight [O, C / groups, kH, kW], offset [N, 2·offsetGroups·kH·kW, H', W'] in cells, (y, x) for
  * each tap -> [N, O, H', W'].
  */
-export function deformConv2d(input: Tensor, weight: Tensor, offset: Tensor, options: DeformConv2dOptions = {}): Tensor {
-  const { mask = null, bias = null, stride = 1, padding = 0, dilation = 1, groups = 1, offsetGroups = 1 } = options;
+export function deformConv2d(
+  input: Tensor,
+  weight: Tensor,
+  offset: Tensor,
+  options: DeformConv2dOptions = {},
+): Tensor {
+  const {
+    mask = null,
+    bias = null,
+    stride = 1,
+    padding = 0,
+    dilation = 1,
+    groups = 1,
+    offsetGroups = 1,
+  } = options;
   const geometry = [nn.pair(stride), nn.pair(padding), nn.pair(dilation)] as const;
   return deform(input, weight, offset, mask, bias, ...geometry, groups, offsetGroups) as Tensor;
 }

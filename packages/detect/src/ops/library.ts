@@ -9,7 +9,10 @@ let opened = false;
 function open(): void {
   if (opened) return;
   if (!existsSync(record)) {
-    throw new EngineError("LIBRARY", `the operator library has not been built (no ${record}); run \`npx sepc setup\``);
+    throw new EngineError(
+      "LIBRARY",
+      `the operator library has not been built (no ${record}); run \`npx sepc setup\``,
+    );
   }
   loadLibrary((JSON.parse(readFileSync(record, "utf8")) as { addon: string }).addon);
   opened = true;

@@ -31,7 +31,9 @@ endforeach()
 
 if(LIBTORCH_HAS_GLOO)
   target_compile_definitions(engine PRIVATE ENGINE_C10D=1)
-  target_sources(engine PRIVATE native/distributed/gloo.cc native/distributed/group.cc native/distributed/nccl_library.cc)
+  target_sources(engine PRIVATE native/distributed/agreement.cc native/distributed/collectives.cc
+    native/distributed/gloo.cc native/distributed/group.cc native/distributed/nccl_library.cc
+    native/distributed/rendezvous.cc)
   set_source_files_properties(native/distributed/gloo.cc PROPERTIES
     COMPILE_DEFINITIONS USE_C10D_GLOO INCLUDE_DIRECTORIES ${GLOO_NAMES_DIR})
 else()

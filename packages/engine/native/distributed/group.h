@@ -75,7 +75,7 @@ class Group : public std::enable_shared_from_this<Group> {
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<Backend> backend_;
   bool stuck_ = false;    // a collective never ended: the backend cannot be destroyed without waiting for it
-  bool desynced_ = false; // the failure may have left the ranks in different places
+  bool desynced_ = false;  // the failure may have left the ranks in different places
   std::string failure_;   // why the group cannot be used any more
 
   std::mutex mutex_;

@@ -2,7 +2,20 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 const engine = await import("../../dist/index.js");
-const { backward, fromTypedArray, full, Generator, inferenceMode, liveTensors, noGrad, ones, randn, scope, tensorOp, zeros } = engine;
+const {
+  backward,
+  fromTypedArray,
+  full,
+  Generator,
+  inferenceMode,
+  liveTensors,
+  noGrad,
+  ones,
+  randn,
+  scope,
+  tensorOp,
+  zeros,
+} = engine;
 const matmul = tensorOp("aten::matmul");
 const mul = tensorOp("aten::mul.Tensor");
 const sum = tensorOp("aten::sum");
@@ -63,12 +76,14 @@ const tasks = {
   /** Stays inside noGrad and inferenceMode while the main thread looks at its own modes. */
   modes() {
     const flags = new Int32Array(workerData.flags);
-    const inside = noGrad(() => inferenceMode(() => {
-      Atomics.store(flags, 0, 1);
-      Atomics.notify(flags, 0);
-      Atomics.wait(flags, 1, 0, 20_000);
-      return mul(ones([1], { requiresGrad: false }), ones([1])).requiresGrad;
-    }));
+    const inside = noGrad(() =>
+      inferenceMode(() => {
+        Atomics.store(flags, 0, 1);
+        Atomics.notify(flags, 0);
+        Atomics.wait(flags, 1, 0, 20_000);
+        return mul(ones([1], { requiresGrad: false }), ones([1])).requiresGrad;
+      }),
+    );
     const x = ones([1], { requiresGrad: true });
     say({ inside, after: mul(x, x).requiresGrad });
   },

@@ -25,7 +25,13 @@ async function run(scenario: string, ...args: string[]): Promise<Record<string, 
 describe("worker threads", () => {
   test("four train at the same time, each with the right result", async () => {
     const said = await run("compute");
-    const results = said.results as { id: number; off: number; product: number; draws: number[]; live: number }[];
+    const results = said.results as {
+      id: number;
+      off: number;
+      product: number;
+      draws: number[];
+      live: number;
+    }[];
     for (const { id, off, product, draws, live } of results) {
       expect(off).toBeLessThan(1e-4);
       expect(product).toBe(id * 64 ** 3);
@@ -62,7 +68,11 @@ describe("worker threads", () => {
   });
 
   test("a worker's tensors are freed with it, however it ends", async () => {
-    const { before, after, held } = (await run("memory")) as { before: number; after: number[]; held: number };
+    const { before, after, held } = (await run("memory")) as {
+      before: number;
+      after: number[];
+      held: number;
+    };
     expect(held).toBe(1500);
     // One worker's tensors at most may still be on their way out.
     expect((after.at(-1) as number) - before).toBeLessThan(150);

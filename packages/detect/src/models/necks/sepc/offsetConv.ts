@@ -57,7 +57,13 @@ export class OffsetConv extends nn.Module {
 }
 
 function zeroConv(inChannels: number, kernelSize: number, stride: number, padding: number): nn.Conv2d {
-  const made = new nn.Conv2d({ inChannels, outChannels: 2 * kernelSize * kernelSize, kernelSize, stride, padding });
+  const made = new nn.Conv2d({
+    inChannels,
+    outChannels: 2 * kernelSize * kernelSize,
+    kernelSize,
+    stride,
+    padding,
+  });
   nn.init.constant_(made.weight.tensor, 0);
   nn.init.constant_((made.bias as nn.Parameter).tensor, 0);
   return made;

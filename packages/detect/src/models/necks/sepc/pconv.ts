@@ -41,8 +41,19 @@ export class PConv extends nn.Module {
 
   constructor(readonly config: PConvConfig) {
     super();
-    const { inChannels, outChannels, levels, scaleKernel = 3, kernelSize = 3, deformable = false, norm = "none" } = config;
-    check(scaleKernel % 2 === 1 && scaleKernel > 0, () => `PConv: expected an odd scaleKernel, got ${scaleKernel}`);
+    const {
+      inChannels,
+      outChannels,
+      levels,
+      scaleKernel = 3,
+      kernelSize = 3,
+      deformable = false,
+      norm = "none",
+    } = config;
+    check(
+      scaleKernel % 2 === 1 && scaleKernel > 0,
+      () => `PConv: expected an odd scaleKernel, got ${scaleKernel}`,
+    );
     this.#reach = scaleKernel >> 1;
     this.#deformable = deformable;
     this.kernels = Array.from({ length: scaleKernel }, (_, i) => {

@@ -111,6 +111,8 @@ export function buildPyramidNorm(kind: PyramidNormKind, channels: number, levels
     case "independent":
       return new IndependentBatchNorm(channels, levels);
     case "group":
-      return new SharedNorm(new nn.GroupNorm({ numGroups: Math.min(groups, channels), numChannels: channels }));
+      return new SharedNorm(
+        new nn.GroupNorm({ numGroups: Math.min(groups, channels), numChannels: channels }),
+      );
   }
 }

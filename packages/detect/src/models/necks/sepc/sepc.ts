@@ -67,12 +67,31 @@ export class Sepc extends nn.Module {
 
   constructor(readonly config: SepcConfig) {
     super();
-    const { channels, levels, pconvs = 4, deform = "none", norm, branches = "combined", scaleKernel } = config;
-    check(Number.isInteger(pconvs) && pconvs >= 0, () => `Sepc: expected pconvs to be 0 or more, got ${pconvs}`);
+    const {
+      channels,
+      levels,
+      pconvs = 4,
+      deform = "none",
+      norm,
+      branches = "combined",
+      scaleKernel,
+    } = config;
+    check(
+      Number.isInteger(pconvs) && pconvs >= 0,
+      () => `Sepc: expected pconvs to be 0 or more, got ${pconvs}`,
+    );
     const stack = (): PConv[] =>
       Array.from(
         { length: pconvs },
-        () => new PConv({ inChannels: channels, outChannels: channels, levels, scaleKernel, norm, deformable: deform === "all" }),
+        () =>
+          new PConv({
+            inChannels: channels,
+            outChannels: channels,
+            levels,
+            scaleKernel,
+            norm,
+            deformable: deform === "all",
+          }),
       );
     this.pconvs = stack();
     this.boxPconvs = branches === "separate" ? stack() : [];
@@ -82,7 +101,8 @@ export class Sepc extends nn.Module {
 
   /** Levels finest first, [N, C, H_l, W_l] -> features of both branches for each level. */
   forward(levels: readonly Tensor[]): BranchFeatures[] {
-    const run = (stack: readonly PConv[]): Tensor[] => stack.reduce((maps, pconv) => pconv.forward(maps), [...levels]);
+    const run = (stack: readonly PConv[]): Tensor[] =>
+      stack.reduce((maps, pconv) => pconv.forward(maps), [...levels]);
     const clsMaps = run(this.pconvs);
     const boxMaps = this.config.branches === "separate" ? run(this.boxPconvs) : clsMaps;
     const cls = this.clsConv.forward(clsMaps);
