@@ -30,8 +30,9 @@ const engineOrder = [
   "io",
   "trace",
   "distributed",
-  "doctor",
   "index",
+  "requiredOperators",
+  "doctor",
 ];
 
 /** Packages that each package may import, besides its npm dependencies and node's own modules. */

@@ -2,7 +2,9 @@
 import { spawn } from "node:child_process";
 
 /** A failure that a person can mend: its message is all they see. */
-export class SetupError extends Error {}
+export class SetupError extends Error {
+  name = "SetupError";
+}
 
 const quiet = { on: false };
 

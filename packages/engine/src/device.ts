@@ -3,8 +3,9 @@ import { build, native } from "./native.js";
 import type { Device } from "./tensor.js";
 
 /** Version and place of the libtorch in use, and how set-up found it. */
-export function libtorch(): { version: string; libDir: string; source: string } {
-  return { version: native.version(), libDir: build.libtorch.libDir, source: build.libtorch.source };
+export function libtorch(): { version: string; libDir: string; source: string; addon: string } {
+  const { libDir, source } = build.libtorch;
+  return { version: native.version(), libDir, source, addon: build.addon };
 }
 
 /** libtorch's own description of its build and threading. */
