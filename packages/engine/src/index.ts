@@ -15,6 +15,7 @@ export {
 } from "./door.js";
 export { DTYPES, type DType, type TypedArray } from "./dtype.js";
 export { check, EngineError, type EngineErrorCode } from "./errors.js";
+export * as io from "./io/index.js";
 export type { Schema, SchemaArgument } from "./native.js";
 export * as nn from "./nn/index.js";
 export * as optim from "./optim/index.js";

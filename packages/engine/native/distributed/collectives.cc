@@ -11,9 +11,6 @@ namespace engine {
 
 namespace {
 
-// c10d keeps its own time-outs; this much later the group gives up on a collective that still has not ended.
-constexpr milliseconds kGrace{5000};
-
 // Element type in which values travel to be reduced. Halves are summed in float32: less is lost than in their own
 // precision, and not every version of Gloo has them.
 at::ScalarType wireType(at::ScalarType type, bool onDevice) {

@@ -48,15 +48,19 @@ class Group : public std::enable_shared_from_this<Group> {
   void abandon();
 
  private:
+  struct Meeting;
+
   explicit Group(GroupOptions options) : options_(std::move(options)) {}
   void loop();
   JobPtr next();
   void execute(Job& job);
   void perform(Job& job);
   void connect();
-  void openStore(std::chrono::steady_clock::time_point deadline);
+  void seek(Meeting& meeting, std::chrono::steady_clock::time_point deadline);
+  c10::intrusive_ptr<c10d::Store> openStore(std::chrono::steady_clock::time_point deadline) const;
+  void meet(c10d::Store& store, std::chrono::steady_clock::time_point deadline) const;
   bool pause(std::chrono::milliseconds time, std::chrono::steady_clock::time_point deadline);
-  void meet(std::chrono::steady_clock::time_point deadline);
+  void agree();
   void close();
   void allReduce(Job& job);
   void reduceBucket(const std::vector<at::Tensor>& tensors, at::ScalarType wire, Reduction reduction);

@@ -2,6 +2,9 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <exception>
+#include <stdexcept>
+
 #include "../errors.h"
 #include "group.h"
 #include "lent_store.h"
@@ -19,21 +22,64 @@ class Retry : public std::runtime_error {
 };
 }  // namespace
 
+struct Group::Meeting {
+  c10::intrusive_ptr<c10d::Store> store;
+  c10::intrusive_ptr<Backend> backend;
+  std::exception_ptr fault;
+  bool over = false;
+};
+
+// On a thread of its own: c10d waits without end for a server that takes a connection and never answers.
 void Group::connect() {
   const auto deadline = Clock::now() + options_.timeout;
+  const auto meeting = std::make_shared<Meeting>();
+  std::thread seeker([self = shared_from_this(), meeting, deadline] {
+    try {
+      self->seek(*meeting, deadline);
+    } catch (...) {
+      meeting->fault = std::current_exception();
+    }
+    const std::lock_guard<std::mutex> lock(self->mutex_);
+    meeting->over = true;
+    self->changed_.notify_all();
+  });
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait_until(lock, deadline + kGrace, [&] { return abandoned_ || meeting->over; });
+  if (!meeting->over) {
+    seeker.detach();
+    throw Fault("DISTRIBUTED", "no answer at " + options_.address + ":" + std::to_string(options_.port) + " within " +
+                                   seconds(options_.timeout) + " s; does something else than rank 0 listen at MASTER_PORT?");
+  }
+  lock.unlock();
+  seeker.join();
+  if (meeting->fault) std::rethrow_exception(meeting->fault);
+  store_ = std::move(meeting->store);
+  backend_ = std::move(meeting->backend);
+  agree();
+}
+
+void Group::seek(Meeting& meeting, Clock::time_point deadline) {
   for (;;) {
     try {
-      openStore(deadline);
-      meet(deadline);
+      meeting.store = openStore(deadline);
+      meet(*meeting.store, deadline);
       break;
     } catch (const Retry& why) {
+      meeting.store.reset();
       if (!pause(kRetry, deadline)) throw Fault("DISTRIBUTED", why.what());
     }
   }
-  const auto lent = c10::make_intrusive<LentStore>(store_);
-  backend_ = onDevice() ? makeNccl(store_, options_) : makeGloo(lent, options_);
-  if (!onDevice()) lent->takeBack();
-  if (!options_.serve && !onDevice()) store_.reset();
+  if (onDevice()) {
+    meeting.backend = makeNccl(meeting.store, options_);
+    return;
+  }
+  const auto lent = c10::make_intrusive<LentStore>(meeting.store);
+  meeting.backend = makeGloo(lent, options_);
+  lent->takeBack();
+  if (!options_.serve) meeting.store.reset();
+}
+
+void Group::agree() {
   const auto settings = exchange({options_.size, options_.check ? 1 : 0});
   // Now that all have let go of it, the server may end; and it has ended when the second exchange is over.
   if (!onDevice()) store_.reset();
@@ -45,8 +91,8 @@ void Group::connect() {
   }
 }
 
-void Group::openStore(std::chrono::steady_clock::time_point deadline) {
-  store_.reset();
+c10::intrusive_ptr<c10d::Store> Group::openStore(Clock::time_point deadline) const {
+  c10::intrusive_ptr<c10d::Store> store;
   c10d::TCPStoreOptions settings;
   settings.port = options_.port;
   settings.isServer = options_.serve;
@@ -55,32 +101,33 @@ void Group::openStore(std::chrono::steady_clock::time_point deadline) {
   settings.timeout = until(deadline);
   const std::string where = options_.address + ":" + std::to_string(options_.port);
   try {
-    store_ = c10::make_intrusive<c10d::TCPStore>(options_.address, settings);
+    store = c10::make_intrusive<c10d::TCPStore>(options_.address, settings);
   } catch (const std::exception&) {
     const std::string why = currentException().message;
     if (options_.serve) throw Fault("DISTRIBUTED", "cannot serve at MASTER_PORT " + std::to_string(options_.port) + ": " + why);
     throw Retry("rank 0 was not found at " + where + " (MASTER_ADDR, MASTER_PORT): " + why);
   }
-  if (!options_.prefix.empty()) store_ = c10::make_intrusive<c10d::PrefixStore>(options_.prefix, store_);
+  if (options_.prefix.empty()) return store;
+  return c10::make_intrusive<c10d::PrefixStore>(options_.prefix, store);
 }
 
 // False when there is no time left.
-bool Group::pause(milliseconds time, std::chrono::steady_clock::time_point deadline) {
+bool Group::pause(milliseconds time, Clock::time_point deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (abandoned_ || Clock::now() + time >= deadline) return false;
   return !changed_.wait_for(lock, time, [this] { return abandoned_; });
 }
 
 // Waits until every rank has come to the store.
-void Group::meet(std::chrono::steady_clock::time_point deadline) {
+void Group::meet(c10d::Store& store, Clock::time_point deadline) const {
   const auto key = [](int rank) { return "sepc/here/" + std::to_string(rank); };
   std::vector<std::string> keys;
   for (int rank = 0; rank < options_.size; ++rank) keys.push_back(key(rank));
   try {
-    if (store_->add(key(options_.rank), 1) > 1) {
+    if (store.add(key(options_.rank), 1) > 1) {
       throw Fault("DISTRIBUTED", "another process has come as rank " + std::to_string(options_.rank) + " already; give each its own RANK");
     }
-    store_->wait(keys, until(deadline));
+    store.wait(keys, until(deadline));
   } catch (const Fault&) {
     throw;
   } catch (const std::exception&) {
@@ -88,7 +135,7 @@ void Group::meet(std::chrono::steady_clock::time_point deadline) {
     if (tellsClosed(why)) throw Retry("rank 0 closed the store: " + why);
     std::string missing;
     for (int rank = 0; rank < options_.size; ++rank) {
-      if (!store_->check({key(rank)})) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+      if (!store.check({key(rank)})) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
     }
     if (missing.empty()) throw;
     throw Fault("DISTRIBUTED", "waited " + seconds(options_.timeout) + " s at " + options_.address + ":" +

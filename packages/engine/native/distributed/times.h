@@ -9,6 +9,9 @@ namespace engine {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+// c10d keeps its own time-outs; this much later the group gives up on what still has not ended.
+constexpr milliseconds kGrace{5000};
+
 // What is left, and never nothing: c10d takes 0 for "without end".
 inline milliseconds until(Clock::time_point deadline) {
   return std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));

@@ -1,3 +1,4 @@
+import { createServer, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { freePort, startRank, startRanks, wordsOf } from "./ranks.js";
 
@@ -90,19 +91,33 @@ describe("a rank that never comes", () => {
     expect(said.current).toBeNull();
   });
 
-  test("a taken port is named", async () => {
-    const { createServer } = await import("node:net");
-    const server = createServer((socket) => socket.destroy());
+  /** A service of this machine that has nothing to do with the group. */
+  async function stranger(): Promise<{ port: number; close(): void }> {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => void sockets.push(socket.on("error", () => {})));
     const port = await new Promise<number>((resolve) =>
       server.listen(0, () => resolve((server.address() as { port: number }).port)),
     );
-    const env = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), WORLD_SIZE: "2", TEST_TIMEOUT: "3" };
-    const end = await startRank("lonely", { ...env, RANK: "0" }).ended;
-    server.close();
-    expect(end.code).toBe(0);
+    const close = () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    };
+    return { port, close };
+  }
+
+  test.each([
+    ["0", /cannot serve at MASTER_PORT \d+/],
+    ["1", /no answer at 127\.0\.0\.1:\d+ within 2 s|was not found at/],
+  ])("rank %s finds a stranger at the port", async (rank, message) => {
+    const other = await stranger();
+    const env = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(other.port), WORLD_SIZE: "2" };
+    const end = await startRank("lonely", { ...env, RANK: rank, TEST_TIMEOUT: "2" }).ended;
+    other.close();
+    expect(end).toMatchObject({ code: 0, signal: null });
     const { error } = wordsOf(end) as { error: Failure };
     expect(error).toMatchObject({ code: "DISTRIBUTED" });
-    expect(error.message).toMatch(new RegExp(`cannot serve at MASTER_PORT ${port}`));
+    expect(error.message).toMatch(message);
+    expect(error.ms).toBeLessThan(12_000);
   });
 });
 

@@ -1,0 +1,70 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { EngineError } from "../errors.js";
+
+/** Bytes that can be read from anywhere: a file, or memory. */
+export interface Source {
+  /** For messages: the file's path. */
+  readonly name: string;
+  readonly size: number;
+  /** Fills `target` from `offset`. */
+  readInto(target: Uint8Array, offset: number): void;
+  close(): void;
+}
+
+const largestRead = 2 ** 30; // one read cannot pass 2 GiB
+
+function truncated(name: string, offset: number, wanted: number, size: number): EngineError {
+  return new EngineError(
+    "FILE_TRUNCATED",
+    `${name}: expected ${wanted} bytes at ${offset}, but the file ends at ${size}`,
+  );
+}
+
+/** @throws EngineError FILE when the file cannot be opened. */
+export function openFile(path: string): Source {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (cause) {
+    throw new EngineError("FILE", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    closeSync(fd);
+    throw new EngineError("FILE", `${path}: expected a file, got a folder or device`);
+  }
+  const { size } = stat;
+  return {
+    name: path,
+    size,
+    readInto(target, offset) {
+      for (let done = 0; done < target.length; ) {
+        const read = readSync(fd, target, done, Math.min(target.length - done, largestRead), offset + done);
+        if (read === 0) throw truncated(path, offset, target.length, size);
+        done += read;
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+export function fromMemory(bytes: Uint8Array, name = "memory"): Source {
+  return {
+    name,
+    size: bytes.length,
+    readInto(target, offset) {
+      if (offset + target.length > bytes.length) throw truncated(name, offset, target.length, bytes.length);
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close() {},
+  };
+}
+
+/** A copy of `length` bytes at `offset`. Check `length` against the source's size before: it is allocated here. */
+export function readBytes(source: Source, offset: number, length: number): Uint8Array {
+  if (offset < 0 || length < 0 || offset + length > source.size)
+    throw truncated(source.name, offset, length, source.size);
+  const bytes = new Uint8Array(length);
+  source.readInto(bytes, offset);
+  return bytes;
+}
