@@ -57,6 +57,7 @@ const detectRules = [
   { part: "train", may: ["detectors/index", "data"] },
   { part: "export", may: ["detectors/index", "data"] },
   { part: "analysis", may: ["detectors/index", "data"] },
+  { part: "golden", may: ["models", "training", "ops", "detectors"] },
   { part: "cli", may: ["*"] },
   { part: "index", may: ["*"] },
 ];

@@ -1,0 +1,63 @@
+// Replays golden cases of a folder: node dist/golden/main.js DIR [name or kind ...]
+import { scope } from "@sepc/engine";
+import { Case, type CaseEntry, readManifest } from "./case.js";
+import { KINDS } from "./kinds.js";
+
+/** null when all results agree, else what does not. */
+function faultOf(folder: string, entry: CaseEntry): { fault: string | null; worst: number; results: number } {
+  try {
+    const golden = scope(() => {
+      const one = new Case(folder, entry);
+      KINDS[entry.kind]?.(one);
+      return { shares: one.shares, missed: one.missed() };
+    });
+    const worst = Math.max(0, ...golden.shares.values());
+    const bad = [...golden.shares]
+      .filter(([, share]) => !(share <= 1))
+      .map(([name, share]) => `${name} (${share.toPrecision(3)})`);
+    const faults = [...bad, ...golden.missed.map((name) => `${name} was not computed`)];
+    return { fault: faults.length > 0 ? faults.join(", ") : null, worst, results: golden.shares.size };
+  } catch (error) {
+    return { fault: (error as Error).message, worst: Number.NaN, results: 0 };
+  }
+}
+
+function main(): number {
+  const [folder, ...only] = process.argv.slice(2);
+  if (folder === undefined) {
+    process.stderr.write(
+      "usage: npm run golden -- DIR [case or kind ...]    (a folder with manifest.json)\n",
+    );
+    return 2;
+  }
+  const entries = readManifest(folder).filter(
+    ({ name, kind }) => only.length === 0 || only.includes(name) || only.includes(kind),
+  );
+  const unknown = new Map<string, number>();
+  let [passed, failed] = [0, 0];
+  for (const entry of entries) {
+    if (KINDS[entry.kind] === undefined) {
+      unknown.set(entry.kind, (unknown.get(entry.kind) ?? 0) + 1);
+      continue;
+    }
+    const { fault, worst, results } = faultOf(folder, entry);
+    if (fault === null) passed++;
+    else failed++;
+    const verdict =
+      fault === null
+        ? `ok      ${results} results, at most ${(100 * worst).toFixed(1)} % of the tolerance`
+        : `FAILED  ${fault}`;
+    process.stdout.write(`${entry.name.padEnd(34)} ${verdict}\n`);
+  }
+  for (const [kind, count] of unknown)
+    process.stdout.write(`not known yet: ${kind} (${count} ${count === 1 ? "case" : "cases"})\n`);
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = main();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 2;
+}
