@@ -72,7 +72,18 @@ function resultType(returns) {
   return types.length === 0 ? "null" : types.length === 1 ? types[0] : `[${types.join(",")}]`;
 }
 
-const reserved = new Set(["in", "default", "with", "function", "var", "new", "this", "class", "enum", "import"]);
+const reserved = new Set([
+  "in",
+  "default",
+  "with",
+  "function",
+  "var",
+  "new",
+  "this",
+  "class",
+  "enum",
+  "import",
+]);
 
 /** @param {{ name: string, type: string, hasDefault: boolean }} argument @param {boolean} optional */
 const member = (argument, optional) => `${argument.name}${optional ? "?" : ""}:${argumentType(argument)}`;
@@ -109,7 +120,9 @@ function signatures(schema) {
   const byName = `${name}(${[...parameters(front), optionsType([...rest, ...named])].join(",")}):${result};`;
   if (rest.length === 0 && named.length > 0) return byName;
   // A parameter that must be given cannot follow one that may be left out.
-  const all = needsOptions ? parameters(positional).map((text) => text.replace(/^(\w+)\?:(.*)$/, "$1:$2|undefined")) : parameters(positional);
+  const all = needsOptions
+    ? parameters(positional).map((text) => text.replace(/^(\w+)\?:(.*)$/, "$1:$2|undefined"))
+    : parameters(positional);
   const byPosition = `${name}(${[...all, ...options].join(",")}):${result};`;
   return rest.length === 0 ? byPosition : byPosition + byName;
 }
@@ -117,7 +130,10 @@ function signatures(schema) {
 const { native } = await load("native.js");
 const { inCallOrder } = await load("aten/order.js");
 const packets = new Map();
-for (const full of native.operatorNames().filter((name) => name.startsWith("aten::")).sort()) {
+for (const full of native
+  .operatorNames()
+  .filter((name) => name.startsWith("aten::"))
+  .sort()) {
   const schema = native.resolve(full);
   const list = packets.get(schema.name) ?? [];
   packets.set(schema.name, [...list, schema]);
@@ -148,4 +164,6 @@ ${names.join("\n")}
 `;
 const target = join(here, "..", "src", "aten", "schemas.generated.ts");
 writeFileSync(target, text);
-process.stdout.write(`${target}: ${packets.size} operators, ${overloads.length} overloads, ${text.length} bytes\n`);
+process.stdout.write(
+  `${target}: ${packets.size} operators, ${overloads.length} overloads, ${text.length} bytes\n`,
+);

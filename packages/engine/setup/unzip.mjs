@@ -196,7 +196,10 @@ export async function unzip(archive, root, options = {}) {
     options.onSize?.(total);
     let done = 0;
     /** @param {number} bytes */
-    const count = (bytes) => options.onProgress?.((done += bytes), total);
+    const count = (bytes) => {
+      done += bytes;
+      options.onProgress?.(done, total);
+    };
     /** @type {[string, string][]} links come last: nothing may be written through one */
     const links = [];
     for (const [i, entry] of entries.entries()) {

@@ -1,6 +1,7 @@
 export * from "./autograd.js";
 export * from "./create.js";
 export * from "./device.js";
+export * as distributed from "./distributed/index.js";
 export {
   hasOp,
   type Op,

@@ -136,6 +136,7 @@ export interface Build {
     readonly libDir: string;
     readonly version: string;
     readonly source: string;
+    readonly cuda: boolean;
   };
 }
 
@@ -153,10 +154,19 @@ function readBuild(): Build {
   return JSON.parse(readFileSync(record, "utf8")) as Build;
 }
 
+const cudaLibrary = process.platform === "win32" ? "torch_cuda.dll" : "libtorch_cuda.so";
+
+/** The CUDA half of libtorch takes a second to load, for nothing where there is no driver. */
+function hasGpuDriver(): boolean {
+  return process.platform === "win32" || existsSync("/dev/nvidiactl") || existsSync("/dev/dxg");
+}
+
 function load(): { native: Native; build: Build } {
   const build = readBuild();
   try {
-    return { native: createRequire(import.meta.url)(build.addon) as Native, build };
+    const native = createRequire(import.meta.url)(build.addon) as Native;
+    if (build.libtorch.cuda && hasGpuDriver()) native.loadLibrary(join(build.libtorch.libDir, cudaLibrary));
+    return { native, build };
   } catch (cause) {
     throw new EngineError(
       "NO_LIBTORCH",

@@ -33,7 +33,10 @@ export function accepted(value: unknown, type: string, length: number | undefine
   if (type.endsWith("[]")) {
     const element = type.slice(0, -2);
     if (!isList(value)) return length !== undefined && accepted(value, element, undefined);
-    return Array.prototype.every.call(value, (entry) => entry !== undefined && accepted(entry, element, undefined));
+    return Array.prototype.every.call(
+      value,
+      (entry) => entry !== undefined && accepted(entry, element, undefined),
+    );
   }
   const test = accepts[type];
   return test === undefined ? value instanceof Opaque || value === null : test(value);
@@ -51,7 +54,10 @@ export function fits(schema: Schema, values: readonly (OpValue | OpOptions)[]): 
   const named = isOptions(last) ? last : {};
   const count = isOptions(last) ? values.length - 1 : values.length;
   const all = schema.arguments;
-  if (count > all.length || Object.keys(named).some((name) => !all.some((argument) => argument.name === name)))
+  if (
+    count > all.length ||
+    Object.keys(named).some((name) => !all.some((argument) => argument.name === name))
+  )
     return false;
   return all.every((argument: SchemaArgument, i) => {
     const value = i < count ? values[i] : named[argument.name];

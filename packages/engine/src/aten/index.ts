@@ -1,4 +1,4 @@
-import { type Op, op, type OpOptions, type OpResult, type OpValue } from "../door.js";
+import { type Op, type OpOptions, type OpResult, type OpValue, op } from "../door.js";
 import { EngineError } from "../errors.js";
 import { native, type Schema } from "../native.js";
 import { Tensor } from "../tensor.js";
@@ -62,7 +62,11 @@ function caller(base: string): (...values: Values) => OpResult {
   let overloads: Op[] | undefined;
   return (...values) => {
     if (overloads === undefined) {
-      const ops = new Map(overloadsOf(base).map((name) => op(name)).map((found) => [found.schema, found]));
+      const ops = new Map(
+        overloadsOf(base)
+          .map((name) => op(name))
+          .map((found) => [found.schema, found]),
+      );
       overloads = inCallOrder([...ops.keys()]).map((schema: Schema) => ops.get(schema) as Op);
     }
     const [only] = overloads;
@@ -74,7 +78,15 @@ function caller(base: string): (...values: Values) => OpResult {
 }
 
 /** What a promise or a printer asks any object for. */
-const notNames = new Set(["then", "toJSON", "constructor", "prototype", "inspect", "nodeType", "asymmetricMatch"]);
+const notNames = new Set([
+  "then",
+  "toJSON",
+  "constructor",
+  "prototype",
+  "inspect",
+  "nodeType",
+  "asymmetricMatch",
+]);
 
 function packet(base: string): Packet {
   if (overloadsOf(base).length === 0) op(base); // throws NO_OPERATOR
@@ -82,7 +94,8 @@ function packet(base: string): Packet {
     get: (call, overload) => {
       if (typeof overload !== "string" || Object.hasOwn(call, overload) || notNames.has(overload))
         return Reflect.get(call, overload);
-      if (overload === "apply" || overload === "call" || overload === "bind") return Reflect.get(call, overload);
+      if (overload === "apply" || overload === "call" || overload === "bind")
+        return Reflect.get(call, overload);
       return op(overload === "default" ? base : `${base}.${overload}`);
     },
     has: (call, overload) =>
@@ -112,7 +125,9 @@ export function operators(namespace: string): Operators {
     ownKeys: () => {
       index = readNames();
       const prefix = `${namespace}::`;
-      return [...index.keys()].filter((base) => base.startsWith(prefix)).map((base) => base.slice(prefix.length));
+      return [...index.keys()]
+        .filter((base) => base.startsWith(prefix))
+        .map((base) => base.slice(prefix.length));
     },
     getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
   });

@@ -6,7 +6,8 @@ function writesOut(schema: Schema): boolean {
 
 function rank(schema: Schema): number {
   if (writesOut(schema)) return 3;
-  if (schema.schema.includes("Dimname") || schema.arguments.some(({ type }) => type.startsWith("str["))) return 2;
+  if (schema.schema.includes("Dimname") || schema.arguments.some(({ type }) => type.startsWith("str[")))
+    return 2;
   return schema.overload === "" ? 0 : 1;
 }
 

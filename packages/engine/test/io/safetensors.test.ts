@@ -1,11 +1,40 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { EngineError, io, liveTensors, ones, scope, type Tensor, tensor, tensorOp, zeros } from "../../src/index.js";
+import {
+  EngineError,
+  io,
+  liveTensors,
+  ones,
+  scope,
+  type Tensor,
+  tensor,
+  tensorOp,
+  zeros,
+} from "../../src/index.js";
 
-const DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"] as const;
+const DTYPES = [
+  "float32",
+  "float64",
+  "float16",
+  "bfloat16",
+  "int64",
+  "int32",
+  "int16",
+  "int8",
+  "uint8",
+  "bool",
+] as const;
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "safetensors-"));
@@ -33,7 +62,17 @@ describe("round trips", () => {
     const path = join(folder, "all.safetensors");
     const tensors = new Map<string, Tensor>();
     for (const dtype of DTYPES) {
-      tensors.set(`${dtype}.matrix`, tensor([[0, 1], [1, 1], [1, 0]], { dtype }));
+      tensors.set(
+        `${dtype}.matrix`,
+        tensor(
+          [
+            [0, 1],
+            [1, 1],
+            [1, 0],
+          ],
+          { dtype },
+        ),
+      );
       tensors.set(`${dtype}.scalar`, tensor(1, { dtype }));
       tensors.set(`${dtype}.empty`, zeros([0, 3], { dtype }));
     }
@@ -52,16 +91,42 @@ describe("round trips", () => {
 
   test("what is not contiguous is written in its own order", () => {
     const path = join(folder, "t.safetensors");
-    io.writeSafetensors(path, new Map([["x", tensorOp("aten::t")(tensor([[1, 2], [3, 4]]))]]));
-    expect(io.readSafetensors(path).tensors.get("x")?.tolist()).toEqual([[1, 3], [2, 4]]);
+    io.writeSafetensors(
+      path,
+      new Map([
+        [
+          "x",
+          tensorOp("aten::t")(
+            tensor([
+              [1, 2],
+              [3, 4],
+            ]),
+          ),
+        ],
+      ]),
+    );
+    expect(io.readSafetensors(path).tensors.get("x")?.tolist()).toEqual([
+      [1, 3],
+      [2, 4],
+    ]);
   });
 
   test("some tensors alone, and the header alone", () => {
     const path = join(folder, "two.safetensors");
-    io.writeSafetensors(path, new Map([["a", ones([2])], ["b", zeros([3])]]));
+    io.writeSafetensors(
+      path,
+      new Map([
+        ["a", ones([2])],
+        ["b", zeros([3])],
+      ]),
+    );
     expect([...io.readSafetensors(path, { names: ["b"] }).tensors.keys()]).toEqual(["b"]);
     expect(() => io.readSafetensors(path, { names: ["c"] })).toThrow(/no tensor "c"/);
-    expect(io.inspectSafetensors(path).entries.get("b")).toMatchObject({ dtype: "float32", shape: [3], bytes: 12 });
+    expect(io.inspectSafetensors(path).entries.get("b")).toMatchObject({
+      dtype: "float32",
+      shape: [3],
+      bytes: 12,
+    });
   });
 
   test("a tensor beyond 2 GB of a file is read without the rest", () => {
@@ -70,7 +135,12 @@ describe("round trips", () => {
     const header = file({ big: entry("U8", [far], 0, far), small: entry("F32", [2], far, far + 8) });
     writeFileSync(path, header);
     truncateSync(path, header.length + far + 8);
-    expect(io.readSafetensors(path, { names: ["small"] }).tensors.get("small")?.tolist()).toEqual([0, 0]);
+    expect(
+      io
+        .readSafetensors(path, { names: ["small"] })
+        .tensors.get("small")
+        ?.tolist(),
+    ).toEqual([0, 0]);
     rmSync(path);
   });
 
@@ -95,13 +165,24 @@ describe("malformed files are refused, and the message says why", () => {
     ["a giant header", file("{}", 0, 2 ** 40), /at most 100000000 bytes.*is it a safetensors file/],
     ["no JSON", file("{nope"), /header:/],
     ["an array", file("[]"), /expected a JSON object/],
-    ["bad UTF-8", file("{\"a\xff", 0), /header|UTF-8/],
-    ["a name twice", file(`{"a":${JSON.stringify(entry("U8", [1], 0, 1))},"a":${JSON.stringify(entry("U8", [1], 0, 1))}}`, 1), /stands twice/],
+    ["bad UTF-8", file('{"a\xff', 0), /header|UTF-8/],
+    [
+      "a name twice",
+      file(
+        `{"a":${JSON.stringify(entry("U8", [1], 0, 1))},"a":${JSON.stringify(entry("U8", [1], 0, 1))}}`,
+        1,
+      ),
+      /stands twice/,
+    ],
     ["an unknown dtype", file({ a: entry("F4", [1], 0, 1) }, 1), /expected a dtype of .*got "F4"/],
     ["a negative size", file({ a: entry("U8", [-1], 0, 1) }, 1), /non-negative integers/],
     ["a fractional size", file({ a: entry("U8", [0.5], 0, 1) }, 1), /non-negative integers/],
     ["sizes that overflow", file({ a: entry("U8", [2 ** 40, 2 ** 40], 0, 1) }, 1), /bytes for U8/],
-    ["a wrong length", file({ a: entry("F32", [2], 0, 4) }, 4), /expected 8 bytes for F32 \[2\], data_offsets span 4/],
+    [
+      "a wrong length",
+      file({ a: entry("F32", [2], 0, 4) }, 4),
+      /expected 8 bytes for F32 \[2\], data_offsets span 4/,
+    ],
     ["overlapping ranges", file({ a: entry("U8", [4], 0, 4), b: entry("U8", [4], 2, 6) }, 6), /overlap/],
     ["a hole", file({ a: entry("U8", [2], 0, 2), b: entry("U8", [2], 4, 6) }, 6), /belong to none/],
     ["bytes too many", file({ a: entry("U8", [2], 0, 2) }, 5), /3 bytes after the last tensor/],
@@ -124,11 +205,19 @@ describe("malformed files are refused, and the message says why", () => {
 
 test("20,000 mutations give the tensors or an EngineError, and nothing leaks", () => {
   const path = join(folder, "seed.safetensors");
-  const seeds = new Map([["w", ones([2, 3])], ["b", tensor([1, 2], { dtype: "int64" })], ["h", ones([3], { dtype: "float16" })]]);
+  const seeds = new Map([
+    ["w", ones([2, 3])],
+    ["b", tensor([1, 2], { dtype: "int64" })],
+    ["h", ones([3], { dtype: "float16" })],
+  ]);
   io.writeSafetensors(path, seeds, new Map([["k", "v"]]));
   const original = readFileSync(path);
   const before = liveTensors().tensors;
-  const mutation = fc.record({ at: fc.nat(original.length - 1), kind: fc.constantFrom("flip", "insert", "delete", "digit"), byte: fc.nat(255) });
+  const mutation = fc.record({
+    at: fc.nat(original.length - 1),
+    kind: fc.constantFrom("flip", "insert", "delete", "digit"),
+    byte: fc.nat(255),
+  });
   const apply = (bytes: number[], { at, kind, byte }: { at: number; kind: string; byte: number }): void => {
     if (kind === "flip") bytes[at] = byte;
     else if (kind === "digit") bytes[at] = 48 + (byte % 10);
