@@ -101,6 +101,8 @@ async function compile(target, libtorch, folder) {
     `-DLIBTORCH_LIB_DIR=${libtorch.libDir}`,
     `-DLIBTORCH_VERSION=${libtorch.version}`,
     `-DADDON_OUTPUT_DIR=${folder}`,
+    `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${folder}`,
+    `-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=${folder}`,
     ...(target.definitions ?? []),
   ]);
   // libtorch's headers take about 1.5 GB a compiler.

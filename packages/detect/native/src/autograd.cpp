@@ -19,19 +19,17 @@ using torch::autograd::variable_list;
 
 class DeformConv2d : public torch::autograd::Function<DeformConv2d> {
  public:
-  // `mask` and `bias` are plain tensors here: undefined where the caller gave none.
   static Variable forward(AutogradContext* ctx, const Variable& input, const Variable& weight, const Variable& offset,
-                          const Variable& mask, const Variable& bias, at::IntArrayRef stride, at::IntArrayRef padding,
+                          const OptionalTensor& mask, const OptionalTensor& bias, at::IntArrayRef stride, at::IntArrayRef padding,
                           at::IntArrayRef dilation, int64_t groups, int64_t offset_groups) {
-    ctx->save_for_backward({input, weight, offset, mask, bias});
+    ctx->save_for_backward({input, weight, offset, value_or_none(mask), value_or_none(bias)});
     ctx->saved_data["stride"] = stride.vec();
     ctx->saved_data["padding"] = padding.vec();
     ctx->saved_data["dilation"] = dilation.vec();
     ctx->saved_data["groups"] = groups;
     ctx->saved_data["offset_groups"] = offset_groups;
     const at::AutoDispatchBelowADInplaceOrView below;
-    return deform_conv2d(input, weight, offset, optional(mask), optional(bias), stride, padding, dilation, groups,
-                         offset_groups);
+    return deform_conv2d(input, weight, offset, mask, bias, stride, padding, dilation, groups, offset_groups);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -75,8 +73,7 @@ class DeformConv2d : public torch::autograd::Function<DeformConv2d> {
 };
 
 at::Tensor deform_conv2d_autograd(SEPC_DEFORM_ARGS) {
-  return DeformConv2d::apply(input, weight, offset, value_or_none(mask), value_or_none(bias), stride, padding, dilation,
-                             groups, offset_groups);
+  return DeformConv2d::apply(input, weight, offset, mask, bias, stride, padding, dilation, groups, offset_groups);
 }
 
 }  // namespace

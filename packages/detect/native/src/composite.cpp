@@ -4,6 +4,7 @@
 // the oracle of the tests. Coordinates outside are replaced before any arithmetic, so that neither values nor gradients
 // of them (infinities included) reach a sum; a NaN coordinate is kept in the fractional parts only.
 #include <ATen/ATen.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "ops.h"
@@ -42,14 +43,14 @@ at::Tensor sample_columns(const Geometry& g, const at::Tensor& input, const at::
     const at::Tensor cy = low ? y0 + 1 : y0, cx = right ? x0 + 1 : x0;
     const at::Tensor exists =
         inside.logical_and(cy >= 0).logical_and(cy < g.height).logical_and(cx >= 0).logical_and(cx < g.width);
-    const at::Tensor pixel = at::where(exists, cy * 1, zero).to(at::kLong) * g.width + at::where(exists, cx, zero).to(at::kLong);
-    const at::Tensor index = pixel.view({g.images, g.offset_groups, 1, -1}).expand({-1, -1, g.offset_group_size(), -1});
-    const at::Tensor value = at::where(exists.view({g.images, g.offset_groups, 1, -1}), maps.gather(3, index), zero);
+    const at::Tensor pixel = at::where(exists, cy, zero).to(at::kLong) * g.width + at::where(exists, cx, zero).to(at::kLong);
+    const at::Tensor index = pixel.view({g.images, g.offset_groups, 1, g.taps() * g.positions()}).expand({-1, -1, g.offset_group_size(), -1});
+    const at::Tensor value = at::where(exists.view({g.images, g.offset_groups, 1, g.taps() * g.positions()}), maps.gather(3, index), zero);
     const at::Tensor weight = (low ? fy : 1 - fy) * (right ? fx : 1 - fx);
-    const at::Tensor part = value * weight.reshape({g.images, g.offset_groups, 1, -1});
+    const at::Tensor part = value * weight.reshape({g.images, g.offset_groups, 1, g.taps() * g.positions()});
     columns = columns.defined() ? columns + part : part;
   }
-  if (mask.defined()) columns = columns * mask.reshape({g.images, g.offset_groups, 1, -1});
+  if (mask.defined()) columns = columns * mask.reshape({g.images, g.offset_groups, 1, g.taps() * g.positions()});
   return columns.reshape({g.images, g.channels, g.taps(), g.positions()});
 }
 
@@ -66,6 +67,10 @@ at::Tensor deform_conv2d_composite(SEPC_DEFORM_ARGS) {
 }
 
 Gradients deform_conv2d_backward_composite(const at::Tensor& grad, SEPC_DEFORM_ARGS, std::array<bool, 5> output_mask) {
+  // Called below autograd: the recording that this needs is switched on again for its own graph.
+  auto keys = c10::impl::tls_local_dispatch_key_set();
+  keys.excluded_ = keys.excluded_ - c10::autograd_dispatch_keyset_with_ADInplaceOrView;
+  const c10::impl::ForceDispatchKeyGuard above_autograd(keys);
   const at::AutoGradMode record(true);
   const at::Tensor given[5] = {input, weight, offset, value_or_none(mask), value_or_none(bias)};
   at::Tensor leaves[5], result[5];

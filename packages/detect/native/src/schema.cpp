@@ -1,6 +1,7 @@
 // Schemas of the operators in the namespace `sepc`, and the kernels that need no arithmetic of their own.
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include "ops.h"

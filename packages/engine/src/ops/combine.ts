@@ -1,6 +1,6 @@
 // Functions over lists of tensors or with another first argument than a tensor; see fluent.ts for the methods.
 import { Tensor } from "../tensor.js";
-import type { Operand } from "./elementwise.js";
+import type { Operand } from "./operand.js";
 import { use } from "./operators.js";
 import { choose } from "./options.js";
 

@@ -1,18 +1,17 @@
 // Comparisons, element by element with broadcasting; results are of dtype bool.
 import type { Tensor } from "../tensor.js";
-import { binary, type Operand } from "./elementwise.js";
+import { type Binary, binary } from "./operand.js";
 import { use } from "./operators.js";
 import { optionsOf } from "./options.js";
 
 type Unary = (x: Tensor) => Tensor;
-type Comparison = (x: Tensor, y: Operand) => Tensor;
 
-export const eq: Comparison = binary(use("eq.Tensor"), use("eq.Scalar"));
-export const ne: Comparison = binary(use("ne.Tensor"), use("ne.Scalar"));
-export const lt: Comparison = binary(use("lt.Tensor"), use("lt.Scalar"));
-export const le: Comparison = binary(use("le.Tensor"), use("le.Scalar"));
-export const gt: Comparison = binary(use("gt.Tensor"), use("gt.Scalar"));
-export const ge: Comparison = binary(use("ge.Tensor"), use("ge.Scalar"));
+export const eq: Binary = binary(use("eq.Tensor"), use("eq.Scalar"));
+export const ne: Binary = binary(use("ne.Tensor"), use("ne.Scalar"));
+export const lt: Binary = binary(use("lt.Tensor"), use("lt.Scalar"));
+export const le: Binary = binary(use("le.Tensor"), use("le.Scalar"));
+export const gt: Binary = binary(use("gt.Tensor"), use("gt.Scalar"));
+export const ge: Binary = binary(use("ge.Tensor"), use("ge.Scalar"));
 
 /** Any dtype: what is not zero is true. */
 export const logicalAnd: (x: Tensor, y: Tensor) => Tensor = use("logical_and");

@@ -2,21 +2,11 @@
 // PyTorch; a number never widens a tensor of its own kind. Whole numbers (2, and 2.0, which JavaScript cannot tell
 // apart) are integers to libtorch. Names that end in _ write into their first argument and return it.
 import { Tensor } from "../tensor.js";
+import { type Binary, binary, type Operand } from "./operand.js";
 import { use } from "./operators.js";
 import { choose, optionsOf } from "./options.js";
 
-/** A tensor, or one number for all elements. */
-export type Operand = Tensor | number | bigint;
 type Unary = (x: Tensor) => Tensor;
-type Binary = (x: Tensor, y: Operand) => Tensor;
-
-/** The overload over tensors or that over numbers, as the second operand asks. */
-export function binary(
-  tensors: (x: Tensor, y: Tensor) => Tensor,
-  scalars: (x: Tensor, y: number | bigint) => Tensor,
-): Binary {
-  return (x, y) => (y instanceof Tensor ? tensors(x, y) : scalars(x, y));
-}
 
 export interface AlphaOptions {
   /** Factor on the second operand; 1 unless told. */

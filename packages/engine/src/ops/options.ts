@@ -15,7 +15,7 @@ export function optionsOf<D extends object>(name: string, defaults: D): (given: 
   const plain = Object.freeze(defaults);
   return (given) => {
     if (given === undefined) return plain;
-    const read = { ...plain };
+    const read: D = { ...plain };
     if (typeof given !== "object" || given === null || Array.isArray(given) || given instanceof Tensor) {
       const known = Object.keys(plain).join(", ");
       throw new EngineError("BAD_ARGUMENT", `${name}: expected options { ${known} }, got ${describe(given)}`);

@@ -60,7 +60,7 @@ const varianceOp = use("var.correction");
 const varianceOptions = spread("variance");
 /** Variance of all elements, or over `dim` (one or several). */
 export function variance(x: Tensor, dim?: Dims | null, options?: SpreadOptions): Tensor {
-  const { keepdim, correction } = varianceOptions(options);
+  const { keepdim, correction = 1 } = varianceOptions(options);
   return varianceOp(x, dim ?? null, { correction, keepdim });
 }
 
@@ -68,7 +68,7 @@ const stdOp = use("std.correction");
 const stdOptions = spread("std");
 /** Standard deviation of all elements, or over `dim` (one or several). */
 export function std(x: Tensor, dim?: Dims | null, options?: SpreadOptions): Tensor {
-  const { keepdim, correction } = stdOptions(options);
+  const { keepdim, correction = 1 } = stdOptions(options);
   return stdOp(x, dim ?? null, { correction, keepdim });
 }
 
@@ -80,7 +80,7 @@ export function varMean(
   dim?: Dims | null,
   options?: SpreadOptions,
 ): [variance: Tensor, mean: Tensor] {
-  const { keepdim, correction } = varMeanOptions(options);
+  const { keepdim, correction = 1 } = varMeanOptions(options);
   return varMeanOp(x, dim ?? null, { correction, keepdim });
 }
 

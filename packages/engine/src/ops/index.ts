@@ -1,0 +1,23 @@
+import "./fluent.js";
+
+export * from "./activation.js";
+export { at, type Index, setAt } from "./at.js";
+export * from "./combine.js";
+export * from "./compare.js";
+export * from "./conv.js";
+export * from "./convert.js";
+export * from "./elementwise.js";
+export * from "./foreach.js";
+export * from "./like.js";
+export * from "./linear.js";
+export * from "./loss.js";
+export * from "./norm.js";
+export type { Binary, Operand } from "./operand.js";
+export { usedSchemas } from "./operators.js";
+export * from "./random.js";
+export { type PermutationOptions, randperm } from "./randperm.js";
+export * from "./reduce.js";
+export * from "./sampling.js";
+export * from "./select.js";
+export * from "./shape.js";
+export * from "./sort.js";
