@@ -51,7 +51,7 @@ function attempt(name, call, draw, pool) {
 }
 
 function show(value, depth = 0) {
-  if (value instanceof engine.Tensor)
+  if (value instanceof engine.Tensor && typeof value.handle === "number")
     return value.isFreed ? "freed" : `${value.dtype}[${value.shape}]${value.isContiguous ? "" : "~"}`;
   if (Array.isArray(value)) return depth > 2 ? "[...]" : `[${value.slice(0, 5).map((v) => show(v, depth + 1))}]`;
   if (value && typeof value === "object") return `{${Object.entries(value).map(([k, v]) => `${k}:${show(v, depth + 1)}`)}}`;
