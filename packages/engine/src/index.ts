@@ -1,3 +1,4 @@
+export { type AutocastOptions, autocast } from "./autocast.js";
 export * from "./autograd.js";
 export * from "./create.js";
 export * from "./device.js";
@@ -16,6 +17,7 @@ export {
 } from "./door.js";
 export { DTYPES, type DType, type TypedArray } from "./dtype.js";
 export { check, EngineError, type EngineErrorCode } from "./errors.js";
+export { type GradcheckOptions, gradcheck } from "./gradcheck.js";
 export * as io from "./io/index.js";
 export type { Schema, SchemaArgument } from "./native.js";
 export * as nn from "./nn/index.js";

@@ -99,4 +99,3 @@ export function dropout(x: Tensor, options?: DropoutOptions): Tensor {
   const { p = 0.5, training = true } = dropoutOptions(options);
   return dropoutOp(x, p, training);
 }
-

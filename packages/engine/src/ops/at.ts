@@ -41,9 +41,10 @@ const spanPattern = /^\s*([+-]?\d+)?\s*:\s*([+-]?\d+)?\s*(?::\s*([+-]?\d+)?\s*)?
 function parseSpan(name: string, place: number, text: string): Span {
   const found = spanPattern.exec(text);
   if (found === null) throw refuse(name, place, 'a slice "start:stop:step" or "..."', text);
-  const [start, stop, step] = [found[1], found[2], found[3]].map((part) => (part === undefined ? null : Number(part)));
-  if (step != null && step <= 0)
-    throw refuse(name, place, "a step above 0 (flip() reverses)", text);
+  const [start, stop, step] = [found[1], found[2], found[3]].map((part) =>
+    part === undefined ? null : Number(part),
+  );
+  if (step != null && step <= 0) throw refuse(name, place, "a step above 0 (flip() reverses)", text);
   return { start: start ?? null, stop: stop ?? null, step: step ?? 1 };
 }
 
@@ -79,7 +80,12 @@ function takeNumber(walk: Walk, place: number, spec: number): void {
   const size = walk.x.shape[walk.dim] as number;
   if (!Number.isSafeInteger(spec)) throw refuse(walk.name, place, "an integer", spec);
   if (spec < -size || spec >= size)
-    throw refuse(walk.name, place, `an integer from ${-size} to ${size - 1} for a dimension of size ${size}`, spec);
+    throw refuse(
+      walk.name,
+      place,
+      `an integer from ${-size} to ${size - 1} for a dimension of size ${size}`,
+      spec,
+    );
   walk.x = select(walk.x, walk.dim, spec);
 }
 

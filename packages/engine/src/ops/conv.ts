@@ -20,7 +20,12 @@ const conv2dOptions = optionsOf("conv2d", { stride: 1, padding: 0, dilation: 1, 
 const conv2dOp = use("conv2d");
 const conv2dNamed = use("conv2d.padding");
 /** [N, C, H, W] by weight [O, C / groups, kH, kW] and bias [O] -> [N, O, H', W']. */
-export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options?: Conv2dOptions): Tensor {
+export function conv2d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options?: Conv2dOptions,
+): Tensor {
   const { stride, padding, dilation, groups } = conv2dOptions(options);
   return typeof padding === "string"
     ? conv2dNamed(x, weight, bias, stride, padding, dilation, groups)
@@ -157,14 +162,26 @@ const interpolateOptions = optionsOf("interpolate", {
   alignCorners: false,
   antialias: false,
 } as InterpolateOptions);
-const plainResize = { nearest: use("upsample_nearest2d.vec"), nearestExact: use("_upsample_nearest_exact2d.vec") };
+const plainResize = {
+  nearest: use("upsample_nearest2d.vec"),
+  nearestExact: use("_upsample_nearest_exact2d.vec"),
+};
 const smoothResize = { bilinear: use("upsample_bilinear2d.vec"), bicubic: use("upsample_bicubic2d.vec") };
-const averagingResize = { bilinear: use("_upsample_bilinear2d_aa.vec"), bicubic: use("_upsample_bicubic2d_aa.vec") };
+const averagingResize = {
+  bilinear: use("_upsample_bilinear2d_aa.vec"),
+  bicubic: use("_upsample_bicubic2d_aa.vec"),
+};
 const modes = { nearest: true, nearestExact: true, bilinear: false, bicubic: false } as const;
 
 /** [N, C, H, W] resized to `size` or by `scaleFactor` (sizes round down) -> [N, C, H', W']. */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
-  const { size, scaleFactor, mode = "nearest", alignCorners = false, antialias = false } = interpolateOptions(options);
+  const {
+    size,
+    scaleFactor,
+    mode = "nearest",
+    alignCorners = false,
+    antialias = false,
+  } = interpolateOptions(options);
   check(
     (size === undefined) !== (scaleFactor === undefined),
     () => `interpolate: expected either size or scaleFactor, got ${size === undefined ? "neither" : "both"}`,
@@ -172,7 +189,10 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const target = size === undefined ? null : pair(size);
   const factor = scaleFactor === undefined ? null : pair(scaleFactor);
   if (choose("interpolate", "mode", modes, mode)) {
-    check(!alignCorners && !antialias, () => `interpolate: mode "${mode}" takes no alignCorners or antialias`);
+    check(
+      !alignCorners && !antialias,
+      () => `interpolate: mode "${mode}" takes no alignCorners or antialias`,
+    );
     return plainResize[mode as keyof typeof plainResize](x, target, factor);
   }
   const resize = antialias ? averagingResize : smoothResize;

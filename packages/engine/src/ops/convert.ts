@@ -72,7 +72,10 @@ export function cuda(x: Tensor, index = 0): Tensor {
 
 const contiguousOp = use("contiguous");
 /** With its elements in memory order: row-major unless told. The same memory where it is so already. */
-export function contiguous(x: Tensor, memoryFormat: Exclude<MemoryFormat, "preserve"> = "contiguous"): Tensor {
+export function contiguous(
+  x: Tensor,
+  memoryFormat: Exclude<MemoryFormat, "preserve"> = "contiguous",
+): Tensor {
   return contiguousOp(x, { memory_format: formatOf("contiguous", memoryFormat) ?? undefined });
 }
 

@@ -16,7 +16,10 @@ export interface BinaryCrossEntropyOptions extends LossOptions {
   /** Factor on each element; broadcasts. */
   readonly weight?: Tensor | null | undefined;
 }
-const bceOptions = optionsOf("binaryCrossEntropy", { reduction: "mean", weight: null } as BinaryCrossEntropyOptions);
+const bceOptions = optionsOf("binaryCrossEntropy", {
+  reduction: "mean",
+  weight: null,
+} as BinaryCrossEntropyOptions);
 const bceOp = use("binary_cross_entropy");
 /** -(t · log p + (1 - t) · log(1 - p)) of probabilities; logs stop at -100. Shapes equal. */
 export function binaryCrossEntropy(p: Tensor, target: Tensor, options?: BinaryCrossEntropyOptions): Tensor {
@@ -63,7 +66,11 @@ export function crossEntropy(x: Tensor, target: Tensor, options?: CrossEntropyOp
   return crossEntropyOp(x, target, weight, reduce("crossEntropy", reduction), ignoreIndex, labelSmoothing);
 }
 
-const nllOptions = optionsOf("nll", { reduction: "mean", weight: null, ignoreIndex: -100 } as ClassLossOptions);
+const nllOptions = optionsOf("nll", {
+  reduction: "mean",
+  weight: null,
+  ignoreIndex: -100,
+} as ClassLossOptions);
 const nllOp = use("nll_loss_nd");
 /** -x of the target's class: log-probabilities [N, K, ...], target int64 [N, ...]. */
 export function nll(x: Tensor, target: Tensor, options?: ClassLossOptions): Tensor {

@@ -32,8 +32,23 @@ const batchNormOp = use("batch_norm");
 /** [N, C, ...] normalised for each channel over the rest (Ioffe and Szegedy 2015). */
 export function batchNorm(x: Tensor, options?: BatchNormOptions): Tensor {
   const o = batchNormOptions(options);
-  const [weight, bias, mean, variance] = [o.weight ?? null, o.bias ?? null, o.runningMean ?? null, o.runningVar ?? null];
-  return batchNormOp(x, weight, bias, mean, variance, o.training ?? false, o.momentum ?? 0.1, o.eps ?? 1e-5, true);
+  const [weight, bias, mean, variance] = [
+    o.weight ?? null,
+    o.bias ?? null,
+    o.runningMean ?? null,
+    o.runningVar ?? null,
+  ];
+  return batchNormOp(
+    x,
+    weight,
+    bias,
+    mean,
+    variance,
+    o.training ?? false,
+    o.momentum ?? 0.1,
+    o.eps ?? 1e-5,
+    true,
+  );
 }
 
 export interface AffineOptions {

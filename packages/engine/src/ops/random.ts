@@ -42,7 +42,10 @@ export function bernoulli(x: Tensor, options?: StreamOptions): Tensor {
 export interface MultinomialOptions extends StreamOptions {
   readonly replacement?: boolean | undefined;
 }
-const multinomialOptions = optionsOf("multinomial", { replacement: false, generator: null } as MultinomialOptions);
+const multinomialOptions = optionsOf("multinomial", {
+  replacement: false,
+  generator: null,
+} as MultinomialOptions);
 const multinomialOp = use("multinomial");
 /** `count` indices drawn by weight from each row: [K] -> int64 [count], [N, K] -> int64 [N, count]. */
 export function multinomial(x: Tensor, count: number, options?: MultinomialOptions): Tensor {

@@ -22,10 +22,18 @@ const gridSampler = use("grid_sampler");
 export function gridSample(x: Tensor, grid: Tensor, options?: GridSampleOptions): Tensor {
   const { mode = "bilinear", paddingMode = "zeros", alignCorners = false } = gridOptions(options);
   const chosen = choose("gridSample", "mode", gridModes, mode);
-  return gridSampler(x, grid, chosen, choose("gridSample", "paddingMode", gridPaddings, paddingMode), alignCorners);
+  return gridSampler(
+    x,
+    grid,
+    chosen,
+    choose("gridSample", "paddingMode", gridPaddings, paddingMode),
+    alignCorners,
+  );
 }
 
-const affineGridOptions = optionsOf("affineGrid", { alignCorners: false } as { alignCorners?: boolean | undefined });
+const affineGridOptions = optionsOf("affineGrid", { alignCorners: false } as {
+  alignCorners?: boolean | undefined;
+});
 const affineGridOp = use("affine_grid_generator");
 /** The grid for {@link gridSample} that theta [N, 2, 3] maps a result of `size` [N, C, H, W] to; [N, H, W, 2]. */
 export function affineGrid(

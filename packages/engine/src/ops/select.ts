@@ -70,7 +70,9 @@ export function scatterReduce(
   reduce: Reduce,
   options?: ScatterReduceOptions,
 ): Tensor {
-  return scatterReduceOp(x, dim, index, source, reduce, { include_self: scatterReduceOptions(options).includeSelf });
+  return scatterReduceOp(x, dim, index, source, reduce, {
+    include_self: scatterReduceOptions(options).includeSelf,
+  });
 }
 export function scatterReduce_(
   x: Tensor,
@@ -92,16 +94,29 @@ const indexAddOptions = optionsOf("indexAdd", { alpha: 1 } as IndexAddOptions);
 const indexAddOp = use("index_add");
 const indexAddInPlace = use("index_add_");
 /** Adds slice i of `source` to slice index[i] of x along `dim`. */
-export function indexAdd(x: Tensor, dim: number, index: Tensor, source: Tensor, options?: IndexAddOptions): Tensor {
+export function indexAdd(
+  x: Tensor,
+  dim: number,
+  index: Tensor,
+  source: Tensor,
+  options?: IndexAddOptions,
+): Tensor {
   return indexAddOp(x, dim, index, source, { alpha: indexAddOptions(options).alpha });
 }
-export function indexAdd_(x: Tensor, dim: number, index: Tensor, source: Tensor, options?: IndexAddOptions): Tensor {
+export function indexAdd_(
+  x: Tensor,
+  dim: number,
+  index: Tensor,
+  source: Tensor,
+  options?: IndexAddOptions,
+): Tensor {
   return indexAddInPlace(x, dim, index, source, { alpha: indexAddOptions(options).alpha });
 }
 
 /** Slices `index` of `dim` replaced by those of `source`. */
 export const indexCopy: (x: Tensor, dim: number, index: Tensor, source: Tensor) => Tensor = use("index_copy");
-export const indexCopy_: (x: Tensor, dim: number, index: Tensor, source: Tensor) => Tensor = use("index_copy_");
+export const indexCopy_: (x: Tensor, dim: number, index: Tensor, source: Tensor) => Tensor =
+  use("index_copy_");
 
 type IndexFill = (x: Tensor, dim: number, index: Tensor, value: number) => Tensor;
 /** Slices `index` of `dim` set to a number. */
@@ -150,6 +165,10 @@ const searchOptions = optionsOf("searchsorted", { right: false } as { right?: bo
  * Where in the ascending `sorted` [..., N] each of `values` [..., M] would go, int64: before equal ones, or after them
  * with `right`.
  */
-export function searchsorted(sorted: Tensor, values: Tensor, options?: { right?: boolean | undefined }): Tensor {
+export function searchsorted(
+  sorted: Tensor,
+  values: Tensor,
+  options?: { right?: boolean | undefined },
+): Tensor {
   return searchOp(sorted, values, { right: searchOptions(options).right });
 }

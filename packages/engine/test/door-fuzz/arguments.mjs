@@ -15,8 +15,38 @@ export function random(seed) {
   return { next, below, of: (list) => list[below(list.length)], chance: (p) => next() < p };
 }
 
-const shapes = [[], [0], [1], [2], [3], [4], [2, 3], [3, 3], [1, 4], [2, 0], [2, 3, 4], [1, 2, 4, 4], [2, 2, 3, 3], [1, 1, 1, 1, 2], [2, 2, 2, 2, 2]];
-const dtypes = ["float32", "float32", "float32", "float64", "int64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "int16", "int8"];
+const shapes = [
+  [],
+  [0],
+  [1],
+  [2],
+  [3],
+  [4],
+  [2, 3],
+  [3, 3],
+  [1, 4],
+  [2, 0],
+  [2, 3, 4],
+  [1, 2, 4, 4],
+  [2, 2, 3, 3],
+  [1, 1, 1, 1, 2],
+  [2, 2, 2, 2, 2],
+];
+const dtypes = [
+  "float32",
+  "float32",
+  "float32",
+  "float64",
+  "int64",
+  "int64",
+  "int32",
+  "uint8",
+  "bool",
+  "float16",
+  "bfloat16",
+  "int16",
+  "int8",
+];
 const wild = [-5, 100, -1, 2 ** 31, 2 ** 40, 0, 1];
 
 /** A few tensors for one call: small, of any dtype, some not contiguous, some with absurd contents, one freed. */
@@ -26,7 +56,8 @@ export function makePool(draw, engine, ops) {
     const shape = draw.of(shapes);
     const made = ops.to(ops.mul(engine.rand(shape), 4), { dtype });
     if (draw.chance(0.15) && dtype === "int64") ops.fill_(made, draw.of(wild));
-    if (draw.chance(0.05) && dtype.startsWith("float")) ops.fill_(made, draw.of([Number.NaN, Number.POSITIVE_INFINITY, -1e4]));
+    if (draw.chance(0.05) && dtype.startsWith("float"))
+      ops.fill_(made, draw.of([Number.NaN, Number.POSITIVE_INFINITY, -1e4]));
     if (draw.chance(0.1) && shape.length > 1) return ops.transpose(made, 0, shape.length - 1);
     if (draw.chance(0.05) && shape.length > 0) return ops.expand(engine.zeros([1], { dtype }), shape);
     if (draw.chance(0.05) && dtype.startsWith("float") && !draw.chance(0.3)) made.requiresGrad = true;
@@ -40,10 +71,52 @@ export function makePool(draw, engine, ops) {
   return { tensors, freed };
 }
 
-const numbers = [0, 1, 2, 3, -1, -2, 4, 7, 0.5, 1.5, -0, 100, -100, 2 ** 31, 2 ** 33, -(2 ** 31), 2 ** 53, -(2 ** 53), 2 ** 53 + 2, 1e308, 5e-324, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const numbers = [
+  0,
+  1,
+  2,
+  3,
+  -1,
+  -2,
+  4,
+  7,
+  0.5,
+  1.5,
+  -0,
+  100,
+  -100,
+  2 ** 31,
+  2 ** 33,
+  -(2 ** 31),
+  2 ** 53,
+  -(2 ** 53),
+  2 ** 53 + 2,
+  1e308,
+  5e-324,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+];
 const smallIntegers = [0, 1, 2, 3, -1, 1, 2];
 const bigints = [0n, 1n, -1n, 2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 63n, 2n ** 64n, -(2n ** 70n)];
-const strings = ["", "float32", "int64", "cpu", "cuda", "cuda:99", "meta", "mean", "channels_last", "ij->ji", "\u0000", "é".repeat(50), "strided", "reflect", "same", "none"];
+const strings = [
+  "",
+  "float32",
+  "int64",
+  "cpu",
+  "cuda",
+  "cuda:99",
+  "meta",
+  "mean",
+  "channels_last",
+  "ij->ji",
+  "\u0000",
+  "é".repeat(50),
+  "strided",
+  "reflect",
+  "same",
+  "none",
+];
 
 function cyclic() {
   const list = [1];
@@ -93,14 +166,31 @@ function typed(argument, draw, pool, engine) {
   if (type.endsWith("[]")) {
     const length = argument.length ?? draw.of([0, 1, 2, 2, 3, 4, 6]);
     const element = { type: type.slice(0, -2) };
-    return Array.from({ length: draw.chance(0.1) ? draw.below(6) : length }, () => typed(element, draw, pool, engine));
+    return Array.from({ length: draw.chance(0.1) ? draw.below(6) : length }, () =>
+      typed(element, draw, pool, engine),
+    );
   }
   switch (type) {
     case "Tensor":
       return draw.of(pool.tensors);
     case "int":
     case "SymInt":
-      return draw.chance(0.8) ? draw.of(smallIntegers) : draw.of([5, 7, 100, -3, 2 ** 31, 2 ** 33, 2 ** 40, 2 ** 53 - 1, -(2 ** 53 - 1), 2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n)]);
+      return draw.chance(0.8)
+        ? draw.of(smallIntegers)
+        : draw.of([
+            5,
+            7,
+            100,
+            -3,
+            2 ** 31,
+            2 ** 33,
+            2 ** 40,
+            2 ** 53 - 1,
+            -(2 ** 53 - 1),
+            2n ** 62n,
+            2n ** 63n - 1n,
+            -(2n ** 63n),
+          ]);
     case "float":
     case "Scalar":
       return draw.chance(0.7) ? draw.of([0, 1, 2, 0.5, -1, 3]) : draw.of(numbers);
@@ -137,7 +227,9 @@ export function makeArguments(schema, draw, pool, engine) {
     else values.push(value(argument));
   }
   if (spoil > 0 && draw.chance(0.15)) values.length = draw.below(values.length + 1);
-  if (spoil > 0 && draw.chance(0.1)) values.push(...Array.from({ length: draw.of([1, 3, 20]) }, () => garbage(draw, pool, engine)));
-  if (spoil > 0 && draw.chance(0.1)) named[draw.of(["nonsense", "self", "__proto__", "dim"])] = garbage(draw, pool, engine);
+  if (spoil > 0 && draw.chance(0.1))
+    values.push(...Array.from({ length: draw.of([1, 3, 20]) }, () => garbage(draw, pool, engine)));
+  if (spoil > 0 && draw.chance(0.1))
+    named[draw.of(["nonsense", "self", "__proto__", "dim"])] = garbage(draw, pool, engine);
   return Object.keys(named).length > 0 || draw.chance(0.05) ? [...values, named] : values;
 }

@@ -19,7 +19,9 @@ const leftOut = new Set(["aten::from_file"]);
 /** What ops/ calls, and every public operator that does not write into `out`. */
 function operatorNames() {
   const used = [...ops.usedSchemas().keys()];
-  const all = native.operatorNames().filter((name) => name.startsWith("aten::") && !name.startsWith("aten::_"));
+  const all = native
+    .operatorNames()
+    .filter((name) => name.startsWith("aten::") && !name.startsWith("aten::_"));
   const known = new Set([...used, ...all.sort()]);
   return [...known].filter((name) => {
     const { schema } = op(name);
@@ -42,7 +44,8 @@ function attempt(name, call, draw, pool) {
       call(...values);
       return false;
     } catch (cause) {
-      if (!(cause instanceof EngineError)) throw new Error(`${name} threw ${cause?.stack ?? cause}`, { cause });
+      if (!(cause instanceof EngineError))
+        throw new Error(`${name} threw ${cause?.stack ?? cause}`, { cause });
       if (!cause.message.startsWith(name.split(".")[0]))
         throw new Error(`${name}: the message does not name it: ${cause.message}`);
       return true;
@@ -53,15 +56,29 @@ function attempt(name, call, draw, pool) {
 function show(value, depth = 0) {
   if (value instanceof engine.Tensor && typeof value.handle === "number")
     return value.isFreed ? "freed" : `${value.dtype}[${value.shape}]${value.isContiguous ? "" : "~"}`;
-  if (Array.isArray(value)) return depth > 2 ? "[...]" : `[${value.slice(0, 5).map((v) => show(v, depth + 1))}]`;
-  if (value && typeof value === "object") return `{${Object.entries(value).map(([k, v]) => `${k}:${show(v, depth + 1)}`)}}`;
-  return typeof value === "bigint" ? `${value}n` : typeof value === "function" ? "function" : typeof value === "symbol" ? "symbol" : String(value);
+  if (Array.isArray(value))
+    return depth > 2 ? "[...]" : `[${value.slice(0, 5).map((v) => show(v, depth + 1))}]`;
+  if (value && typeof value === "object")
+    return `{${Object.entries(value).map(([k, v]) => `${k}:${show(v, depth + 1)}`)}}`;
+  return typeof value === "bigint"
+    ? `${value}n`
+    : typeof value === "function"
+      ? "function"
+      : typeof value === "symbol"
+        ? "symbol"
+        : String(value);
 }
 
 /** Sums, products and gradients that must still come out right. */
 function stillWorks() {
   return scope(() => {
-    const x = engine.tensor([[1, 2], [3, 4]], { requiresGrad: true });
+    const x = engine.tensor(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      { requiresGrad: true },
+    );
     const y = ops.sum(ops.mul(ops.matmul(x, x), 2));
     const [gradient] = engine.grad([y], [x]);
     const pooled = ops.maxPool2d(engine.arange(16).float().reshape([1, 1, 4, 4]), 2);

@@ -55,7 +55,7 @@ class Backward {
     int64_t at = 0;
     for (const Chunk& slice : slices_) {
       weight_at_.push_back(at);
-      at += g_.taps() * panels(slice.count) * g_.group_out() * nr_;
+      at += g_.taps() * tap_stride(slice);
     }
     weight_values_ = at;
   }
@@ -81,22 +81,10 @@ class Backward {
     run_tasks(tasks, workers, [&](int64_t task, int64_t slot) { run_task(memory[slot], task / spans_, task % spans_); });
   }
 
-  /** The weight gradient from its slices, [O, Cg, taps], spans added in order. */
+  /** The weight gradient [O, Cg, taps] from its slices. */
   void unpack(const T* parts, T* weight) const {
-    const int64_t taps = g_.taps(), og = g_.group_out(), cg = g_.group_in();
-    run_tasks(int64_t(slices_.size()), worker_count(int64_t(slices_.size())), [&](int64_t s, int64_t) {
-      const Chunk& slice = slices_[s];
-      for (int64_t o = 0; o < og; ++o) {
-        T* row = weight + ((slice.group * og + o) * cg + slice.first % cg) * taps;
-        for (int64_t c = 0; c < slice.count; ++c) {
-          for (int64_t tap = 0; tap < taps; ++tap) {
-            const T* from = parts + weight_at_[s] + ((tap * panels(slice.count) + c / nr_) * og + o) * nr_ + c % nr_;
-            T sum = from[0];
-            for (int64_t span = 1; span < spans_; ++span) sum += from[span * weight_values_];
-            row[c * taps + tap] = sum;
-          }
-        }
-      }
+    each_weight_row([&](const Chunk& slice, int64_t at, int64_t weight_at, int64_t count) {
+      k_.transpose(parts + at, tap_stride(slice), weight + weight_at, g_.taps(), g_.taps(), count);
     });
   }
 
@@ -108,21 +96,35 @@ class Backward {
 
   int64_t panels(int64_t channels) const { return ceil_div(channels, nr_); }
 
-  /** weight [O, Cg, taps] -> [slice][tap][panel][Og][NR], zero beyond the slice's channels. */
-  void pack() {
-    const int64_t taps = g_.taps(), og = g_.group_out(), cg = g_.group_in();
-    run_tasks(int64_t(slices_.size()), worker_count(int64_t(slices_.size())), [&](int64_t s, int64_t) {
+  int64_t tap_stride(const Chunk& slice) const { return panels(slice.count) * g_.group_out() * nr_; }
+
+  /**
+   * Calls work(slice, at, weight_at, count) for each output channel and panel of each slice: `count` values per tap at
+   * `at` of the form [slice][tap][panel][Og][NR], and [count, taps] of them at `weight_at` of [O, Cg, taps].
+   */
+  template <class Work>
+  void each_weight_row(const Work& work) const {
+    const int64_t og = g_.group_out(), slices = int64_t(slices_.size());
+    run_tasks(slices, worker_count(slices), [&](int64_t s, int64_t) {
       const Chunk& slice = slices_[s];
       for (int64_t o = 0; o < og; ++o) {
-        const T* from = in_.weight + ((slice.group * og + o) * cg + slice.first % cg) * taps;
+        const int64_t row = (slice.group * og + o) * g_.group_in() + slice.first % g_.group_in();
         for (int64_t j = 0; j < panels(slice.count); ++j) {
-          for (int64_t tap = 0; tap < taps; ++tap) {
-            T* row = packed_ + weight_at_[s] + ((tap * panels(slice.count) + j) * og + o) * nr_;
-            const int64_t count = std::min(nr_, slice.count - j * nr_);
-            for (int64_t c = 0; c < count; ++c) row[c] = from[(j * nr_ + c) * taps + tap];
-            for (int64_t c = count; c < nr_; ++c) row[c] = T(0);
-          }
+          work(slice, weight_at_[s] + (j * og + o) * nr_, (row + j * nr_) * g_.taps(), std::min(nr_, slice.count - j * nr_));
         }
+      }
+    });
+  }
+
+  /** weight [O, Cg, taps] -> [slice][tap][panel][Og][NR], zero beyond the slice's channels. */
+  void pack() {
+    each_weight_row([&](const Chunk& slice, int64_t at, int64_t weight_at, int64_t count) {
+      const int64_t stride = tap_stride(slice);
+      k_.transpose(in_.weight + weight_at, g_.taps(), packed_ + at, stride, count, g_.taps());
+      if (count == nr_) return;
+      for (int64_t tap = 0; tap < g_.taps(); ++tap) {
+        T* row = packed_ + at + tap * stride;
+        std::fill(row + count, row + nr_, T(0));
       }
     });
   }
@@ -185,7 +187,7 @@ class Backward {
 
   void run_tap(Memory& m, const PositionTile& tile, int64_t s, int64_t tap, int64_t owner, int64_t span) const {
     const Chunk& slice = slices_[s];
-    const int64_t tap_at = weight_at_[s] + tap * panels(slice.count) * g_.group_out() * nr_;
+    const int64_t tap_at = weight_at_[s] + tap * tap_stride(slice);
     if (packed_ != nullptr) {
       PanelProduct<T> product;
       product.rows = tile.count;
@@ -288,7 +290,7 @@ Gradients backward(const Geometry& g, const at::Tensor& grad, const at::Tensor& 
   if (want[0]) std::get<0>(result) = from_rows<T>(add_copies(gx), input.sizes(), format_of(input));
   if (want[1]) {
     std::get<1>(result) = at::empty(weight.sizes(), plain);
-    pass.unpack(data(gw), data(std::get<1>(result)));
+    pass.unpack(data(add_copies(gw)), data(std::get<1>(result)));
   }
   if (want[2]) std::get<2>(result) = add_copies(goff);
   if (want_mask) std::get<3>(result) = add_copies(gm);

@@ -15,8 +15,9 @@ namespace sepc {
 namespace cpu {
 namespace {
 
-constexpr int64_t kTile = 196;   // positions of a tile
-constexpr int64_t kBlock = 256;  // values of a position that are sampled between two products
+constexpr int64_t kTile = 196;      // positions of a tile
+constexpr int64_t kBlock = 256;     // values of a position that are sampled between two products
+constexpr int64_t kPackRows = 144;  // rows of a panel that are transposed at a time, within the first-level cache
 
 template <class T>
 struct Maps {
@@ -73,17 +74,26 @@ class Forward {
 
   /** weight [O, Cg, taps] -> [groups][out panel][chunk][tap][c][NR], zero beyond the group's outputs. */
   void pack(const T* weight) {
-    const int64_t og = g_.group_out(), tasks = chunks_.size() * out_panels_, depth = g_.group_in() * g_.taps();
-    run_tasks(tasks, worker_count(tasks), [&](int64_t task, int64_t) {
+    const int64_t og = g_.group_out(), tasks = int64_t(chunks_.size()) * out_panels_, taps = g_.taps();
+    const int64_t depth = g_.group_in() * taps, strip = std::max<int64_t>(1, kPackRows / taps);
+    const int64_t workers = worker_count(tasks);
+    Scratch scratch(workers * Scratch::size<T>(strip * taps * nr_));
+    std::vector<T*> turned;  // a strip of channels as [c][tap][NR]; transposed there, then moved by whole rows
+    for (int64_t slot = 0; slot < workers; ++slot) turned.push_back(scratch.take<T>(strip * taps * nr_));
+    run_tasks(tasks, workers, [&](int64_t task, int64_t slot) {
       const Chunk& chunk = chunks_[task / out_panels_];
       const int64_t j = task % out_panels_, count = std::min(nr_, og - j * nr_), c0 = chunk.first % g_.group_in();
-      T* to = packed_ + chunk.group * group_weights() + j * panel_weights() + c0 * g_.taps() * nr_;
-      const T* from = weight + (chunk.group * og + j * nr_) * depth + c0 * g_.taps();
-      for (int64_t c = 0; c < chunk.count; ++c) {
-        for (int64_t tap = 0; tap < g_.taps(); ++tap, ++from) {
-          T* row = to + (tap * chunk.count + c) * nr_;
-          for (int64_t o = 0; o < count; ++o) row[o] = from[o * depth];
-          for (int64_t o = count; o < nr_; ++o) row[o] = T(0);
+      T* to = packed_ + chunk.group * group_weights() + j * panel_weights() + c0 * taps * nr_;
+      const T* from = weight + (chunk.group * og + j * nr_) * depth + c0 * taps;
+      T* rows = turned[slot];
+      std::fill(rows, rows + strip * taps * nr_, T(0));
+      for (int64_t first = 0; first < chunk.count; first += strip) {
+        const int64_t channels = std::min(strip, chunk.count - first);
+        k_.transpose(from + first * taps, depth, rows, nr_, count, channels * taps);
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          for (int64_t c = 0; c < channels; ++c) {
+            std::copy_n(rows + (c * taps + tap) * nr_, nr_, to + (tap * chunk.count + first + c) * nr_);
+          }
         }
       }
     });
