@@ -1,11 +1,12 @@
 import { noGrad } from "../autograd.js";
 import { op, tensorOp } from "../door.js";
 import { DTYPES, type DType } from "../dtype.js";
-import { EngineError } from "../errors.js";
+import { check, EngineError } from "../errors.js";
 import { keep, scope } from "../scope.js";
 import type { Device, Tensor } from "../tensor.js";
 
 const copy_ = op("aten::copy_");
+const zero_ = op("aten::zero_");
 const toCopy = tensorOp("aten::_to_copy");
 
 /** What a module owns beyond any scope: replaced by `to`, freed by `free`. */
@@ -111,10 +112,14 @@ export abstract class Module {
     }
   }
 
-  *namedModules(prefix = ""): Generator<[string, Module]> {
+  /** This module and all below it, each once, under the first of its names. */
+  *namedModules(prefix = "", seen = new Set<Module>()): Generator<[string, Module]> {
+    if (seen.has(this)) return;
+    seen.add(this);
     yield [prefix, this];
     for (const [name, member] of this.#members()) {
-      if (member instanceof Module) yield* member.namedModules([prefix, name].filter(Boolean).join("."));
+      if (member instanceof Module)
+        yield* member.namedModules([prefix, name].filter(Boolean).join("."), seen);
     }
   }
 
@@ -167,14 +172,16 @@ export abstract class Module {
   }
 
   /**
-   * Copies a state dict's values in, converting dtype and device.
+   * Copies a state dict's values in, converting dtype and device. With `strict: false` missing and unexpected entries
+   * are passed over; misshaped ones never are.
    * @throws EngineError STATE_MISMATCH naming all missing, unexpected and misshaped entries; nothing is changed then.
    */
-  loadStateDict(dict: StateDict): void {
+  loadStateDict(dict: StateDict, options: { readonly strict?: boolean | undefined } = {}): void {
+    const { strict = true } = options;
     const { pairs, missing, unexpected, misshaped } = this.#compare(dict);
     const problems = [
-      ...missing.map((name) => `missing: ${name}`),
-      ...unexpected.map((name) => `unexpected: ${name}`),
+      ...(strict ? missing : []).map((name) => `missing: ${name}`),
+      ...(strict ? unexpected : []).map((name) => `unexpected: ${name}`),
       ...misshaped.map((line) => `misshaped: ${line}`),
     ];
     if (problems.length > 0) {
@@ -214,39 +221,69 @@ export abstract class Module {
     return this;
   }
 
-  /** Moves parameters and buffers; `dtype` changes the floating-point ones. Gradients are dropped. */
-  to(options: { readonly dtype?: DType; readonly device?: Device }): this {
-    const seen = new Set<Owned>();
-    for (const [, member] of this.#owned("")) {
-      if (seen.has(member)) continue;
-      seen.add(member);
-      const { tensor } = member;
-      const dtype = options.dtype !== undefined && DTYPES[tensor.dtype].float ? options.dtype : tensor.dtype;
-      const device = options.device ?? tensor.device;
-      if (dtype === tensor.dtype && device === tensor.device) continue;
-      const trained = tensor.requiresGrad;
-      const moved = noGrad(() => toCopy(tensor, { dtype, device }));
-      member.tensor = moved;
-      if (trained) moved.requiresGrad = true;
-    }
+  /**
+   * Moves parameters and buffers with their gradients; `dtype` changes the floating-point ones.
+   * @throws EngineError BAD_ARGUMENT for a dtype of whole numbers.
+   */
+  to(options: { readonly dtype?: DType | undefined; readonly device?: Device | undefined }): this {
+    const { dtype, device } = options;
+    check(
+      dtype === undefined || DTYPES[dtype]?.float === true,
+      () => `${this.constructor.name}.to: expected a floating-point dtype, got ${dtype}`,
+    );
+    for (const member of new Set([...this.#owned("")].map(([, owned]) => owned))) move(member, dtype, device);
     return this;
   }
 
-  /** Drops the gradients of all parameters. */
-  zeroGrad(): void {
-    for (const parameter of this.parameters()) parameter.tensor.grad = null;
+  /** Drops the gradients of all parameters, or with `setToNull: false` fills those that exist with zeros. */
+  zeroGrad(options: { readonly setToNull?: boolean | undefined } = {}): void {
+    const tensors = this.parameters().map((parameter) => parameter.tensor);
+    if (options.setToNull === false) zeroGradients(tensors);
+    else for (const tensor of tensors) tensor.grad = null;
   }
 
-  /** Calls `visit` with this module and all below it. */
+  /** Calls `visit` once with every module below this one and last with this one: children before their parents. */
   apply(visit: (module: Module) => void): this {
-    for (const [, module] of this.namedModules()) visit(module);
+    this.#visit(visit, new Set());
     return this;
+  }
+
+  #visit(visit: (module: Module) => void, seen: Set<Module>): void {
+    if (seen.has(this)) return;
+    seen.add(this);
+    for (const [, member] of this.#members()) if (member instanceof Module) member.#visit(visit, seen);
+    visit(this);
   }
 
   /** Frees every parameter and buffer; the module is of no use afterwards. */
   free(): void {
     for (const [, member] of this.#owned("")) member.tensor.free();
   }
+}
+
+function move(member: Owned, dtype: DType | undefined, device: Device | undefined): void {
+  scope(() => {
+    const { tensor } = member;
+    const target = {
+      dtype: dtype !== undefined && DTYPES[tensor.dtype].float ? dtype : tensor.dtype,
+      device: device ?? tensor.device,
+    };
+    if (target.dtype === tensor.dtype && target.device === tensor.device) return;
+    const [trained, gradient] = [tensor.requiresGrad, tensor.grad];
+    const moved = noGrad(() => toCopy(tensor, target));
+    if (trained) moved.requiresGrad = true;
+    if (gradient !== null) moved.grad = noGrad(() => toCopy(gradient, target));
+    member.tensor = moved;
+  });
+}
+
+/** Fills the gradients that exist with zeros. */
+export function zeroGradients(tensors: readonly Tensor[]): void {
+  noGrad(() =>
+    scope(() => {
+      for (const { grad } of tensors) if (grad !== null) zero_(grad);
+    }),
+  );
 }
 
 function copyAll(pairs: readonly [Tensor, Tensor][]): void {

@@ -1,6 +1,7 @@
 import { ones, zeros } from "../create.js";
 import { op, tensorOp } from "../door.js";
 import { check } from "../errors.js";
+import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 import type { LayerOptions } from "./conv.js";
 import { Layer } from "./layer.js";
@@ -14,8 +15,8 @@ const addInPlace = op("aten::add_.Scalar");
 export interface BatchNorm2dConfig extends LayerOptions {
   readonly numFeatures: number;
   readonly eps?: number | undefined;
-  /** Weight of a new batch in the running statistics. */
-  readonly momentum?: number | undefined;
+  /** Weight of a new batch in the running statistics, 0.1 unless told; null gives all batches the same weight. */
+  readonly momentum?: number | null | undefined;
   readonly affine?: boolean | undefined;
   readonly trackRunningStats?: boolean | undefined;
 }
@@ -49,10 +50,22 @@ export class BatchNorm2d extends Layer {
     };
   }
 
+  /** @throws EngineError BAD_ARGUMENT in training when a channel has one value, which has no variance. */
   forward(x: Tensor): Tensor {
-    const { eps = 1e-5, momentum = 0.1 } = this.config;
+    const { numFeatures, eps = 1e-5 } = this.config;
+    const { shape } = x;
+    check(
+      shape.length === 4 && shape[1] === numFeatures,
+      () => `BatchNorm2d: expected [N, ${numFeatures}, H, W], got [${shape.join(", ")}]`,
+    );
     const batch = this.training || this.runningMean === null;
-    if (this.training && this.numBatchesTracked) addInPlace(this.numBatchesTracked.tensor, 1);
+    check(
+      !this.training || shape.reduce((product, size) => product * size, 1) !== numFeatures,
+      () =>
+        `BatchNorm2d: expected more than one value a channel in training, got [${shape.join(", ")}]; ` +
+        "use a larger batch, or eval()",
+    );
+    const momentum = this.training ? this.#count() : 0;
     return batchNorm(
       x,
       this.weight?.tensor ?? null,
@@ -64,6 +77,15 @@ export class BatchNorm2d extends Layer {
       eps,
       true,
     );
+  }
+
+  /** Counts a batch; the weight that it has in the running statistics. */
+  #count(): number {
+    const { momentum = 0.1 } = this.config;
+    const counted = this.numBatchesTracked?.tensor;
+    if (counted === undefined) return momentum ?? 0;
+    scope(() => addInPlace(counted, 1) && undefined);
+    return momentum ?? 1 / counted.item();
   }
 }
 

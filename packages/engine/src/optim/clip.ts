@@ -35,7 +35,7 @@ export function clipGradNorm_(
       const grads = gradients(params);
       if (grads.length === 0) return 0;
       const each = norms(grads, normType) as Tensor[];
-      const joined = stack(each.map((norm) => toCopy(norm, { dtype: "float32", device: "cpu" })));
+      const joined = stack(each.map((norm) => toCopy(norm, { dtype: "float64", device: "cpu" })));
       const total = vectorNorm(joined, normType).item();
       if (errorIfNonfinite && !Number.isFinite(total)) {
         throw new EngineError("OP_FAILED", `clipGradNorm_: the gradients' norm is ${total}`);

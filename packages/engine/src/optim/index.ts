@@ -1,6 +1,11 @@
-export { AdamW, type AdamWOptions } from "./adamw.js";
+export { Adam, type AdamOptions, AdamW, type AdamWOptions } from "./adam.js";
 export { type ClipOptions, clipGradNorm_, clipGradValue_ } from "./clip.js";
-export { GradScaler, type GradScalerOptions, type GradScalerState, type ScaledOptimizer } from "./gradScaler.js";
+export {
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  type ScaledOptimizer,
+} from "./gradScaler.js";
 export { type FilledGroup, Optimizer, type OptimizerState, type ParamGroup } from "./optimizer.js";
 export {
   constantWarmup,
@@ -10,6 +15,7 @@ export {
   product,
   type Schedule,
   Scheduler,
+  type SchedulerState,
   stepSchedule,
 } from "./schedule.js";
 export { SGD, type SGDOptions } from "./sgd.js";

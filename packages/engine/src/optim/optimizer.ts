@@ -1,7 +1,7 @@
 import { noGrad } from "../autograd.js";
 import { tensorOp } from "../door.js";
 import { EngineError } from "../errors.js";
-import type { Parameter } from "../nn/module.js";
+import { type Parameter, zeroGradients } from "../nn/module.js";
 import { keep, scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 
@@ -65,9 +65,17 @@ export abstract class Optimizer<O extends { lr: number }> {
 
   protected abstract update(params: readonly Parameter[], grads: readonly Tensor[], options: O): void;
 
-  /** Drops the gradients of all parameters. */
-  zeroGrad(): void {
-    for (const group of this.groups) for (const parameter of group.params) parameter.tensor.grad = null;
+  /** Drops the gradients of all parameters, or with `setToNull: false` fills those that exist with zeros. */
+  zeroGrad(options: { readonly setToNull?: boolean | undefined } = {}): void {
+    const tensors = this.groups.flatMap((group) => group.params.map((parameter) => parameter.tensor));
+    if (options.setToNull === false) zeroGradients(tensors);
+    else for (const tensor of tensors) tensor.grad = null;
+  }
+
+  /** Frees the state; the parameters are their module's. */
+  free(): void {
+    for (const held of this.state.values()) for (const tensor of Object.values(held)) tensor.free();
+    this.state.clear();
   }
 
   /** A parameter's state tensor of that name, made by `make` when there is none yet. */
@@ -117,12 +125,11 @@ export abstract class Optimizer<O extends { lr: number }> {
       }
       return { parameter, name, tensor };
     });
+    // Copies first: what is loaded may be this optimiser's own state.
+    const copies = entries.map((entry) => ({ ...entry, copy: copyFor(entry) }));
     for (const held of this.state.values()) for (const tensor of Object.values(held)) tensor.free();
     this.state.clear();
-    for (const { parameter, name, tensor } of entries) {
-      const device = name === "step" ? tensor.device : parameter.tensor.device;
-      this.remember(parameter, name, () => noGrad(() => clone(tensor, device)));
-    }
+    for (const { parameter, name, copy } of copies) this.remember(parameter, name, () => copy);
     for (const [i, options] of saved.groups.entries())
       (this.groups[i] as FilledGroup<O>).options = { ...options };
   }
@@ -130,8 +137,15 @@ export abstract class Optimizer<O extends { lr: number }> {
 
 const copyOf = tensorOp("aten::_to_copy");
 
-function clone(tensor: Tensor, device: string): Tensor {
-  return copyOf(tensor, { device });
+interface StateEntry {
+  readonly parameter: Parameter;
+  readonly name: string;
+  readonly tensor: Tensor;
+}
+
+function copyFor({ parameter, name, tensor }: StateEntry): Tensor {
+  const { dtype, device } = name === "step" ? { dtype: "float64", device: "cpu" } : parameter.tensor;
+  return noGrad(() => copyOf(tensor, { dtype, device }));
 }
 
 function isGroups<O>(

@@ -1,4 +1,4 @@
-import { check } from "../errors.js";
+import { check, EngineError } from "../errors.js";
 
 /** The factor on a group's base learning rate at step (or epoch) `t`, counted from 0. */
 export type Schedule = (t: number) => number;
@@ -35,9 +35,16 @@ export function product(...schedules: readonly Schedule[]): Schedule {
   return (t) => schedules.reduce((factor, schedule) => factor * schedule(t), 1);
 }
 
-/** Sets learning rates by a schedule; remembers the base rates. Its state is one number. */
+/** All that a scheduler remembers, plain data. */
+export interface SchedulerState {
+  readonly step: number;
+  /** Base learning rates, one a group. */
+  readonly base: readonly number[];
+}
+
+/** Sets learning rates by a schedule; remembers the base rates. */
 export class Scheduler {
-  readonly #base: number[];
+  #base: number[];
   #step = 0;
 
   constructor(
@@ -66,6 +73,25 @@ export class Scheduler {
   goTo(step: number): void {
     this.#step = step;
     this.#apply();
+  }
+
+  stateDict(): SchedulerState {
+    return { step: this.#step, base: [...this.#base] };
+  }
+
+  /**
+   * Goes on from a saved state, whatever the optimiser's rates are now.
+   * @throws EngineError STATE_MISMATCH when it was saved with another number of groups.
+   */
+  loadStateDict(state: SchedulerState): void {
+    if (state.base.length !== this.#base.length) {
+      throw new EngineError(
+        "STATE_MISMATCH",
+        `Scheduler: expected base rates of ${this.#base.length} parameter groups, got ${state.base.length}`,
+      );
+    }
+    this.#base = [...state.base];
+    this.goTo(state.step);
   }
 
   #apply(): void {
