@@ -1,4 +1,5 @@
 import { EngineError } from "./errors.js";
+import { guardOf } from "./guards.js";
 import { native, type ResolvedOperator, type Schema } from "./native.js";
 import { Tensor } from "./tensor.js";
 import { Tag, wire } from "./wire.js";
@@ -294,10 +295,20 @@ export function op(name: string): Op {
   if (known !== undefined) return known;
   const operator = native.resolve(name);
   if (operator === null) throw noOperator(name);
-  const call = (...given: (OpValue | OpOptions)[]): OpResult => invoke(operator, arrange(operator, given));
+  const call = guarded(operator);
   const made = Object.assign(call, { schema: operator as Schema });
   resolved.set(name, made);
   return made;
+}
+
+function guarded(operator: ResolvedOperator): (...given: (OpValue | OpOptions)[]) => OpResult {
+  const guard = guardOf(nameOf(operator));
+  if (guard === undefined) return (...given) => invoke(operator, arrange(operator, given));
+  return (...given) => {
+    const values = arrange(operator, given);
+    guard(values);
+    return invoke(operator, values);
+  };
 }
 
 function noOperator(name: string): EngineError {

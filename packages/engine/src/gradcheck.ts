@@ -1,11 +1,12 @@
-import { grad, noGrad } from "./autograd.js";
+import { enableGrad, grad, noGrad } from "./autograd.js";
 import { zeros } from "./create.js";
 import { tensorOp } from "./door.js";
-import { EngineError } from "./errors.js";
+import { check, EngineError } from "./errors.js";
 import { scope } from "./scope.js";
 import type { Tensor } from "./tensor.js";
 
 const clone = tensorOp("aten::clone");
+const zerosLike = tensorOp("aten::zeros_like");
 const contiguous = tensorOp("aten::contiguous");
 
 export interface GradcheckOptions {
@@ -13,6 +14,8 @@ export interface GradcheckOptions {
   readonly eps?: number | undefined;
   readonly atol?: number | undefined;
   readonly rtol?: number | undefined;
+  /** At most so many elements of each input, spread evenly over it; all unless told. */
+  readonly maxElements?: number | undefined;
 }
 
 type Differentiable = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
@@ -24,6 +27,8 @@ function outputsOf(fn: Differentiable, inputs: readonly Tensor[]): readonly Tens
 
 /** d(output)/d(input), one row for each element of the output, by automatic differentiation. */
 function analyticRows(output: Tensor, input: Tensor): Float64Array[] {
+  // An output that no recorded operation made is a constant.
+  if (!output.requiresGrad) return Array.from({ length: output.numel }, () => new Float64Array(input.numel));
   return Array.from({ length: output.numel }, (_, i) =>
     scope(() => {
       const unit = zeros(output.shape, { dtype: "float64" });
@@ -57,6 +62,12 @@ function numericColumns(
   return above.map((values, i) => values.map((value, j) => (value - (below[i]?.[j] as number)) / (2 * eps)));
 }
 
+function spread(count: number, most: number): number[] {
+  if (count <= most) return Array.from({ length: count }, (_, i) => i);
+  check(most >= 1, () => `gradcheck: expected maxElements of at least 1, got ${most}`);
+  return Array.from({ length: Math.floor(most) }, (_, i) => Math.floor((i * count) / Math.floor(most)));
+}
+
 /**
  * Compares the gradients of `fn` with central differences, for every element of every input that requires gradients
  * and every output. Inputs are float64; `fn` must give the same for the same inputs.
@@ -69,7 +80,7 @@ export function gradcheck(
   inputs: readonly Tensor[],
   options: GradcheckOptions = {},
 ): void {
-  const { eps = 1e-6, atol = 1e-5, rtol = 1e-3 } = options;
+  const { eps = 1e-6, atol = 1e-5, rtol = 1e-3, maxElements = Number.POSITIVE_INFINITY } = options;
   const checked = inputs.flatMap((input, i) => (input.requiresGrad ? [i] : []));
   if (checked.length === 0)
     throw new EngineError("BAD_ARGUMENT", "gradcheck: expected an input that requires gradients, got none");
@@ -87,7 +98,7 @@ export function gradcheck(
     for (const which of checked) {
       const input = inputs[which] as Tensor;
       const analytic = outputs.map((output) => analyticRows(output, input));
-      for (let element = 0; element < input.numel; element++) {
+      for (const element of spread(input.numel, maxElements)) {
         const numeric = numericColumns(fn, inputs, which, element, eps);
         for (const [o, column] of numeric.entries()) {
           for (const [j, expected] of column.entries()) {
@@ -102,4 +113,42 @@ export function gradcheck(
       }
     }
   });
+}
+
+/**
+ * As {@link gradcheck} for second derivatives: checks the gradients of `fn`'s gradients, weighted by fixed numbers.
+ * Inputs that the first gradients do not depend on (a linear function's) count as right when their differences are 0.
+ */
+export function gradgradcheck(
+  fn: Differentiable,
+  inputs: readonly Tensor[],
+  options: GradcheckOptions = {},
+): void {
+  const trained = inputs.flatMap((input, i) => (input.requiresGrad ? [i] : []));
+  const firstGradients: Differentiable = (...given) =>
+    enableGrad(() => {
+      // Differences are taken at detached copies.
+      for (const i of trained)
+        if (!(given[i] as Tensor).requiresGrad) (given[i] as Tensor).requiresGrad = true;
+      const outputs = outputsOf(fn, given);
+      const found = grad(
+        outputs,
+        trained.map((i) => given[i] as Tensor),
+        {
+          gradOutputs: outputs.map(weights),
+          createGraph: true,
+          allowUnused: true,
+        },
+      );
+      return found.map((gradient, i) => gradient ?? zerosLike(given[trained[i] as number] as Tensor));
+    });
+  gradcheck(firstGradients, inputs, options);
+}
+
+/** Numbers that differ from element to element, so that errors do not cancel. */
+function weights(output: Tensor): Tensor {
+  const made = zeros(output.shape, { dtype: "float64" });
+  const values = made.shareTypedArray() as Float64Array;
+  for (let i = 0; i < values.length; i++) values[i] = 1 + Math.sin(i + 1) / 2;
+  return made;
 }

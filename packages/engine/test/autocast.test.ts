@@ -47,18 +47,19 @@ describe("GradScaler", () => {
     expect(p.tensor.tolist()).toEqual([0.75, 1.5]);
   });
 
-  test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN])(
-    "leaves the step out and halves the scale when a gradient is %s",
-    (wrong) => {
-      const { p, optimizer } = make([1, 2]);
-      const scaler = new optim.GradScaler({ initScale: 8 });
-      learn(scaler, p, [1, wrong]);
-      expect(scaler.step(optimizer)).toBe(false);
-      scaler.update();
-      expect(p.tensor.tolist()).toEqual([1, 2]);
-      expect(scaler.stateDict()).toEqual({ scale: 4, growthTracker: 0 });
-    },
-  );
+  test.each([
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+  ])("leaves the step out and halves the scale when a gradient is %s", (wrong) => {
+    const { p, optimizer } = make([1, 2]);
+    const scaler = new optim.GradScaler({ initScale: 8 });
+    learn(scaler, p, [1, wrong]);
+    expect(scaler.step(optimizer)).toBe(false);
+    scaler.update();
+    expect(p.tensor.tolist()).toEqual([1, 2]);
+    expect(scaler.stateDict()).toEqual({ scale: 4, growthTracker: 0 });
+  });
 
   test("doubles after an interval without overflow, which starts anew after one", () => {
     const { p, optimizer } = make([1]);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { gradgradcheck } from "../src/gradcheck.js";
 import { autocast, Generator, gradcheck, noGrad, ones, randn, type Tensor, tensorOp } from "../src/index.js";
 
 const double = (shape: number[], seed = 1): Tensor =>
@@ -25,6 +26,26 @@ describe("gradcheck", () => {
     expect(() => gradcheck((x) => mul(x, detach(x)), [double([2])])).toThrow(
       /d output 0\[0\] \/ d input 0\[0\]: the gradient is .* central difference/,
     );
+  });
+
+  test("checks some elements of large inputs on request", () => {
+    let calls = 0;
+    const count = (x: Tensor): Tensor => {
+      calls++;
+      return mul(x, x);
+    };
+    gradcheck(count, [double([50])], { maxElements: 5 });
+    expect(calls).toBe(1 + 2 * 5);
+    expect(() => gradcheck((x) => mul(x, detach(x)), [double([50])], { maxElements: 5 })).toThrow(
+      /d input 0/,
+    );
+  });
+
+  test("checks second derivatives", () => {
+    gradgradcheck((x, y) => mul(mul(x, x), y), [double([3]), double([3], 2)]);
+    gradgradcheck((x, w) => conv2d(x, w), [double([1, 1, 3, 3]), double([1, 1, 2, 2], 2)]);
+    gradgradcheck((x) => mul(x, detach(ones([2], { dtype: "float64" }))), [double([2])]);
+    expect(() => gradgradcheck((x) => mul(mul(x, x), detach(x)), [double([2])])).toThrow(/d input 0/);
   });
 
   test("refuses float32 and inputs without gradients", () => {

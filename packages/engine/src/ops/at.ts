@@ -90,6 +90,7 @@ function takeNumber(walk: Walk, place: number, spec: number): void {
 }
 
 function takeMask(walk: Walk, place: number, mask: Tensor): void {
+  if (mask.ndim === 0) throw refuse(walk.name, place, "a mask with dimensions", mask);
   const sizes = walk.x.shape.slice(walk.dim, walk.dim + mask.ndim);
   if (String(sizes) !== String(mask.shape))
     throw refuse(walk.name, place, `a mask of shape [${sizes.join(", ")}]`, `[${mask.shape.join(", ")}]`);
@@ -111,9 +112,8 @@ function step(walk: Walk, place: number, spec: Index): void {
     walk.dim++;
   } else if (spec instanceof Tensor || Array.isArray(spec)) {
     const by = indexTensor(walk, place, spec);
-    if (by.dtype === "bool" && by.ndim > 0) return takeMask(walk, place, by);
-    if (by.dtype === "bool") throw refuse(walk.name, place, "a mask with dimensions", spec);
-    walk.tensors.set(walk.dim++, by);
+    if (by.dtype === "bool") takeMask(walk, place, by);
+    else walk.tensors.set(walk.dim++, by);
   } else {
     throw refuse(walk.name, place, 'a number, "start:stop:step", "...", null, a Tensor or number[]', spec);
   }

@@ -8,7 +8,7 @@ import type { Tensor } from "../tensor.js";
 
 const mul = tensorOp("aten::mul.Scalar");
 const mulScalar_ = op("aten::_foreach_mul_.Scalar");
-const isFinite = tensorOp("aten::isfinite");
+const finiteOf = tensorOp("aten::isfinite");
 const all = tensorOp("aten::all");
 const unscaleOnGpu = "aten::_amp_foreach_non_finite_check_and_unscale_";
 
@@ -58,7 +58,7 @@ function unscaleAlike(gradients: readonly Tensor[], scale: number): boolean {
     return found.item() !== 0;
   }
   mulScalar_(gradients, 1 / scale);
-  return gradients.some((gradient) => !all(isFinite(gradient)).item());
+  return gradients.some((gradient) => !all(finiteOf(gradient)).item());
 }
 
 /**

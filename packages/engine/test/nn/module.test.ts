@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   backward,
   type EngineError,
+  Generator,
   nn,
   ones,
   scope,
@@ -158,7 +159,8 @@ describe("first weights", () => {
     statistics(weight.toTypedArray() as Float32Array);
 
   test("of layers are uniform within 1/sqrt(fan in), as PyTorch's", () => {
-    const { weight } = new nn.Conv2d({ inChannels: 16, outChannels: 64, kernelSize: 3 });
+    const generator = new Generator(1);
+    const { weight } = new nn.Conv2d({ inChannels: 16, outChannels: 64, kernelSize: 3, generator });
     const bound = 1 / Math.sqrt(16 * 9);
     const { deviation, largest } = of(weight.tensor);
     expect(largest).toBeLessThanOrEqual(bound);
@@ -166,15 +168,21 @@ describe("first weights", () => {
   });
 
   test("by Kaiming, Xavier and prior probability", () => {
+    const generator = new Generator(2);
     const weight = zeros([64, 32, 3, 3]);
     expect(
-      of(nn.init.kaimingNormal_(weight, { mode: "fanOut", nonlinearity: "relu" })).deviation,
+      of(nn.init.kaimingNormal_(weight, { mode: "fanOut", nonlinearity: "relu", generator })).deviation,
     ).toBeCloseTo(Math.sqrt(2 / (64 * 9)), 3);
-    expect(of(nn.init.kaimingUniform_(weight, { nonlinearity: "relu" })).largest).toBeLessThanOrEqual(
-      Math.sqrt(6 / (32 * 9)) + 1e-7,
+    expect(
+      of(nn.init.kaimingUniform_(weight, { nonlinearity: "relu", generator })).largest,
+    ).toBeLessThanOrEqual(Math.sqrt(6 / (32 * 9)) + 1e-7);
+    expect(of(nn.init.xavierUniform_(weight, { generator })).largest).toBeLessThanOrEqual(
+      Math.sqrt(6 / (96 * 9)) + 1e-7,
     );
-    expect(of(nn.init.xavierUniform_(weight)).largest).toBeLessThanOrEqual(Math.sqrt(6 / (96 * 9)) + 1e-7);
-    expect(of(nn.init.xavierNormal_(weight)).deviation).toBeCloseTo(Math.sqrt(2 / (96 * 9)), 3);
+    expect(of(nn.init.xavierNormal_(weight, { generator })).deviation).toBeCloseTo(
+      Math.sqrt(2 / (96 * 9)),
+      3,
+    );
     expect(nn.init.biasByPriorProbability_(zeros([1]), 0.01).item()).toBeCloseTo(-Math.log(99), 5);
     expect(() => nn.init.biasByPriorProbability_(zeros([1]), 1)).toThrow(/between 0 and 1/);
   });

@@ -1,9 +1,29 @@
 import { describe, expect, test } from "vitest";
 import * as engine from "../../src/index.js";
-import { type DType, EngineError, grad, liveTensors, ones, scope, Tensor, tensor, zeros } from "../../src/index.js";
+import {
+  type DType,
+  EngineError,
+  grad,
+  liveTensors,
+  ones,
+  scope,
+  Tensor,
+  tensor,
+  zeros,
+} from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
 
-const dtypes: DType[] = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8"];
+const dtypes: DType[] = [
+  "float32",
+  "float64",
+  "float16",
+  "bfloat16",
+  "int64",
+  "int32",
+  "int16",
+  "int8",
+  "uint8",
+];
 const fails = (code: string, message: RegExp): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(message) });
 
@@ -22,9 +42,6 @@ describe("tensors and numbers as operands", () => {
       [ops.pow(2, x), [2, 4, 8]],
       [x.div(2, { roundingMode: "floor" }), [0, 1, 1]],
       [x.remainder(2), [1, 0, 1]],
-      [x.clamp({ min: 2 }), [2, 2, 3]],
-      [x.clamp({ min: 2, max: tensor([3, 3, 2], { dtype }) }), [2, 2, 2]],
-      [x.clamp({ min: tensor([2, 2, 2], { dtype }), max: 2 }), [2, 2, 2]],
       [ops.where(x.gt(1), x, 0), [0, 2, 3]],
       [ops.where(x.gt(1), 0, x), [1, 0, 0]],
       [x.where(x.lt(3), tensor([9], { dtype })), [1, 2, 9]],
@@ -39,6 +56,21 @@ describe("tensors and numbers as operands", () => {
     expect(x.zerosLike().dtype).toBe(dtype);
   });
 
+  // libtorch 1.13 has no clamp of float16 on the CPU.
+  test.each(
+    dtypes.filter((dtype) => dtype !== "float16"),
+  )("limits of %s, by numbers and tensors", (dtype) => {
+    const x = tensor([1, 2, 3], { dtype });
+    const limits = tensor([3, 2, 2], { dtype });
+    expect(x.clamp({ min: 2 }).tolist()).toEqual([2, 2, 3]);
+    expect(x.clamp({ min: 2, max: limits }).tolist()).toEqual([2, 2, 2]);
+    expect(x.clamp({ min: limits, max: 2 }).tolist()).toEqual([2, 2, 2]);
+    expect(x.clamp({ min: limits }).tolist()).toEqual([3, 2, 3]);
+    expect(x.clampMin(2).tolist()).toEqual([2, 2, 3]);
+    expect(x.clampMax(limits).dtype).toBe(dtype);
+    expect(() => x.clamp({})).toThrow(/clamp/);
+  });
+
   test("dtypes promote as in PyTorch", () => {
     const whole = tensor([3, 4], { dtype: "int64" });
     expect(whole.div(2).dtype).toBe("float32");
@@ -50,7 +82,9 @@ describe("tensors and numbers as operands", () => {
   });
 
   test("64-bit integers and broadcasting", () => {
-    const wide = zeros([1], { dtype: "int64" }).add(2n ** 60n).add(1);
+    const wide = zeros([1], { dtype: "int64" })
+      .add(2n ** 60n)
+      .add(1);
     expect(wide.toTypedArray()).toEqual(new BigInt64Array([2n ** 60n + 1n]));
     expect(zeros([2, 1, 3]).add(ones([4, 1])).shape).toEqual([2, 4, 3]);
     expect(zeros([2, 0]).sum().item()).toBe(0);
@@ -98,13 +132,19 @@ describe("in place", () => {
 describe("methods", () => {
   test("every method does what the function of its name does", () => {
     const x = engine.rand([2, 3]);
-    for (const name of ["relu", "exp", "sum", "t", "nonzero", "isnan", "contiguous", "square"] as const) {
-      expect(x[name]().tolist()).toEqual(ops[name](x).tolist());
+    const { relu, exp, sum, t, nonzero, isnan, contiguous, square } = ops;
+    for (const [name, call] of Object.entries({ relu, exp, sum, t, nonzero, isnan, contiguous, square })) {
+      expect(x[name as "relu"]().tolist()).toEqual(call(x).tolist());
     }
     const [values, places] = x.max(1);
     expect(values.tolist()).toEqual(ops.max(x, 1)[0].tolist());
     expect(places.dtype).toBe("int64");
-    expect(x.reshape([-1]).split(4).map((part) => part.shape)).toEqual([[4], [2]]);
+    expect(
+      x
+        .reshape([-1])
+        .split(4)
+        .map((part) => part.shape),
+    ).toEqual([[4], [2]]);
   });
 
   test("are not seen by loops over keys, and leave the tensor's own alone", () => {
@@ -120,13 +160,24 @@ describe("methods", () => {
   });
 
   test("conversions", () => {
-    const x = tensor([[[[1.5, 0], [-2.5, 3]]]]).repeat([1, 2, 1, 1]);
+    const x = tensor([
+      [
+        [
+          [1.5, 0],
+          [-2.5, 3],
+        ],
+      ],
+    ]).repeat([1, 2, 1, 1]);
     const changed = x.to({ dtype: "float64", memoryFormat: "channelsLast" });
     expect([changed.dtype, changed.isChannelsLast]).toEqual(["float64", true]);
     expect(changed.contiguous().isContiguous).toBe(true);
     expect(x.int().flatten().tolist()).toEqual([1, 0, -2, 3, 1, 0, -2, 3]);
     expect([x.half().dtype, x.bfloat16().dtype, x.double().dtype, x.long().dtype, x.bool().dtype]).toEqual([
-      "float16", "bfloat16", "float64", "int64", "bool",
+      "float16",
+      "bfloat16",
+      "float64",
+      "int64",
+      "bool",
     ]);
     expect(engine.sharesStorage(x.to({ dtype: "float32" }), x)).toBe(true);
     expect(engine.sharesStorage(x.to({ copy: true, dtype: "float32" }), x)).toBe(false);
@@ -144,7 +195,12 @@ describe("methods", () => {
       x.uniform_({ from: 3, to: 4, generator });
       expect(x.ge(3).all().item()).toBe(1);
       const chosen = ones([3]).multinomial(5, { replacement: true, generator });
-      return [x.tolist(), ops.randperm(6, { generator }).tolist(), chosen.tolist(), x.sub(3).bernoulli({ generator }).tolist()];
+      return [
+        x.tolist(),
+        ops.randperm(6, { generator }).tolist(),
+        chosen.tolist(),
+        x.sub(3).bernoulli({ generator }).tolist(),
+      ];
     };
     expect(draw()).toEqual(draw());
     expect(ops.randperm(5).sort()[0].tolist()).toEqual([0, 1, 2, 3, 4]);
@@ -154,20 +210,62 @@ describe("methods", () => {
 describe("results of hand", () => {
   test("unique, isin, joining, splitting", () => {
     const [values, inverse, counts] = tensor([3, 1, 3, 2]).unique();
-    expect([values.tolist(), inverse.tolist(), counts.tolist()]).toEqual([[1, 2, 3], [2, 0, 2, 1], [1, 1, 2]]);
-    const [rows] = tensor([[1, 2], [1, 2], [0, 1]]).unique(0);
-    expect(rows.tolist()).toEqual([[0, 1], [1, 2]]);
-    expect(tensor([1, 2, 3]).isin(tensor([3, 1])).tolist()).toEqual([1, 0, 1]);
+    expect([values.tolist(), inverse.tolist(), counts.tolist()]).toEqual([
+      [1, 2, 3],
+      [2, 0, 2, 1],
+      [1, 1, 2],
+    ]);
+    const [rows] = tensor([
+      [1, 2],
+      [1, 2],
+      [0, 1],
+    ]).unique(0);
+    expect(rows.tolist()).toEqual([
+      [0, 1],
+      [1, 2],
+    ]);
+    expect(
+      tensor([1, 2, 3])
+        .isin(tensor([3, 1]))
+        .tolist(),
+    ).toEqual([1, 0, 1]);
     expect(ops.cat([ones([1, 2]), zeros([2, 2])]).shape).toEqual([3, 2]);
-    expect(ops.stack([ones([2]), zeros([2])], 1).tolist()).toEqual([[1, 0], [1, 0]]);
+    expect(ops.stack([ones([2]), zeros([2])], 1).tolist()).toEqual([
+      [1, 0],
+      [1, 0],
+    ]);
     const [ys, xs] = ops.meshgrid([engine.arange(2), engine.arange(3)]) as [Tensor, Tensor];
-    expect([ys.tolist(), xs.tolist()]).toEqual([[[0, 0, 0], [1, 1, 1]], [[0, 1, 2], [0, 1, 2]]]);
+    expect([ys.tolist(), xs.tolist()]).toEqual([
+      [
+        [0, 0, 0],
+        [1, 1, 1],
+      ],
+      [
+        [0, 1, 2],
+        [0, 1, 2],
+      ],
+    ]);
     expect(ops.meshgrid([engine.arange(2), engine.arange(3)], "xy")[0]?.shape).toEqual([3, 2]);
     expect(ops.einsum("ij,j->i", ones([2, 3]), tensor([1, 2, 3])).tolist()).toEqual([6, 6]);
-    expect(engine.arange(5).split([2, 3]).map((part) => part.tolist())).toEqual([[0, 1], [2, 3, 4]]);
+    expect(
+      engine
+        .arange(5)
+        .split([2, 3])
+        .map((part) => part.tolist()),
+    ).toEqual([
+      [0, 1],
+      [2, 3, 4],
+    ]);
     expect(engine.arange(4).chunk(2).length).toBe(2);
     expect(ones([2, 3]).unbind(1).length).toBe(3);
-    expect(tensor([[1, 2], [3, 4]]).diagonal().tolist()).toEqual([1, 4]);
+    expect(
+      tensor([
+        [1, 2],
+        [3, 4],
+      ])
+        .diagonal()
+        .tolist(),
+    ).toEqual([1, 4]);
   });
 
   test("batch normalisation writes its running statistics, and uses them in evaluation", () => {
@@ -201,10 +299,16 @@ describe("results of hand", () => {
     ops.foreachSub_(a, list());
     ops.foreachAdd_(a, list(), 2);
     ops.foreachDiv_(a, 2);
-    expect(a.map((x) => x.tolist())).toEqual([[2.5, 2.5], [5.5, 9.5]]);
+    expect(a.map((x) => x.tolist())).toEqual([
+      [2.5, 2.5],
+      [5.5, 9.5],
+    ]);
     ops.foreachAddcmul_(a, list(), list(), 2);
     ops.foreachAddcdiv_(a, list(), list());
-    expect(a.map((x) => x.tolist())).toEqual([[5.5, 5.5], [14.5, 42.5]]);
+    expect(a.map((x) => x.tolist())).toEqual([
+      [5.5, 5.5],
+      [14.5, 42.5],
+    ]);
     ops.foreachLerp_(a, list(), 0.5);
     expect(a[0]?.tolist()).toEqual([3.25, 3.25]);
     ops.foreachCopy_(a, list());
@@ -237,15 +341,25 @@ describe("errors", () => {
     expect(() => x.sum(0, true as never)).toThrow(
       fails("BAD_ARGUMENT", /^sum: expected options \{ keepdim, dtype \}, got true$/),
     );
-    expect(() => x.maxPool2d(2, [2] as never)).toThrow(fails("BAD_ARGUMENT", /^maxPool2d: expected options .*got an array/));
+    expect(() => x.maxPool2d(2, [2] as never)).toThrow(
+      fails("BAD_ARGUMENT", /^maxPool2d: expected options .*got an array/),
+    );
     expect(() => x.mse(x, { reduction: "avg" as never })).toThrow(
       fails("BAD_ARGUMENT", /^mse: reduction: expected one of "none", "mean", "sum", got "avg"$/),
     );
-    expect(() => x.gridSample(x, { mode: "cubic" as never })).toThrow(/gridSample: mode: expected one of "bilinear"/);
-    expect(() => x.interpolate({})).toThrow(/^interpolate: expected either size or scaleFactor, got neither$/);
+    expect(() => x.gridSample(x, { mode: "cubic" as never })).toThrow(
+      /gridSample: mode: expected one of "bilinear"/,
+    );
+    expect(() => x.interpolate({})).toThrow(
+      /^interpolate: expected either size or scaleFactor, got neither$/,
+    );
     expect(() => x.interpolate({ size: 2, scaleFactor: 2 })).toThrow(/got both$/);
-    expect(() => x.interpolate({ size: 2, alignCorners: true })).toThrow(/mode "nearest" takes no alignCorners/);
-    expect(() => x.to({ memoryFormat: "nhwc" as never })).toThrow(/to: memoryFormat: expected one of .*got "nhwc"/);
+    expect(() => x.interpolate({ size: 2, alignCorners: true })).toThrow(
+      /mode "nearest" takes no alignCorners/,
+    );
+    expect(() => x.to({ memoryFormat: "nhwc" as never })).toThrow(
+      /to: memoryFormat: expected one of .*got "nhwc"/,
+    );
   });
 
   test("libtorch's refusals name operator, argument, expected and got", () => {
@@ -254,15 +368,23 @@ describe("errors", () => {
       fails("BAD_ARGUMENT", /^aten::add\.Scalar: argument "other": expected a number, got "a"$/),
     );
     expect(() => x.relu.call({} as Tensor)).toThrow(EngineError);
-    expect(() => x.reshape([4, 2])).toThrow(fails("OP_FAILED", /^aten::reshape: .*[\s\S]*self: float32 \[2, 3\] on cpu/));
+    expect(() => x.reshape([4, 2])).toThrow(
+      fails("OP_FAILED", /^aten::reshape: .*[\s\S]*self: float32 \[2, 3\] on cpu/),
+    );
     expect(() => x.matmul(x)).toThrow(fails("OP_FAILED", /aten::matmul: [\s\S]*other: float32 \[2, 3\]/));
     expect(() => x.softmax(5)).toThrow(fails("OP_FAILED", /aten::softmax\.int: Dimension out of range/));
-    expect(() => x.reshape(["a"] as never)).toThrow(fails("BAD_ARGUMENT", /argument "shape": expected an integer, got "a"/));
-    expect(() => x.topk(1.5)).toThrow(fails("BAD_ARGUMENT", /aten::topk: argument "k": expected an integer, got number 1.5/));
+    expect(() => x.reshape(["a"] as never)).toThrow(
+      fails("BAD_ARGUMENT", /argument "shape": expected an integer, got "a"/),
+    );
+    expect(() => x.topk(1.5)).toThrow(
+      fails("BAD_ARGUMENT", /aten::topk: argument "k": expected an integer, got number 1.5/),
+    );
     expect(() => ops.cat([x, 1] as never)).toThrow(fails("BAD_ARGUMENT", /aten::cat: argument "tensors"/));
     const gone = ones([1]);
     gone.free();
-    expect(() => gone.add(1)).toThrow(fails("FREED", /aten::add\.Scalar: argument "self": the tensor has been freed/));
+    expect(() => gone.add(1)).toThrow(
+      fails("FREED", /aten::add\.Scalar: argument "self": the tensor has been freed/),
+    );
     expect(() => x.add(gone)).toThrow(fails("FREED", /aten::add\.Tensor: argument "other"/));
   });
 });

@@ -21,6 +21,7 @@ const { inputs, cases } = JSON.parse(
   readFileSync(new URL("./fixtures/goldens.json", import.meta.url), "utf8"),
 ) as { inputs: (Packed | null)[]; cases: Case[] };
 
+const functions: Readonly<Record<string, unknown>> = { ...ops };
 const plain = (value: unknown): number => (value === "NaN" ? Number.NaN : Number(value));
 
 function unpack({ dtype, shape, data }: Packed): Tensor {
@@ -63,7 +64,7 @@ test.each(cases.map((golden) => [golden.name, golden] as const))("%s is as in Py
     golden.gradients.forEach((gradient, i) => {
       if (gradient !== null) (tensors[i] as Tensor).requiresGrad = true;
     });
-    const call = ops[golden.function as keyof typeof ops] as (...values: unknown[]) => Tensor | Tensor[];
+    const call = functions[golden.function] as (...values: unknown[]) => Tensor | Tensor[];
     const result = call(...tensors, ...golden.rest.map(argument));
     const outputs = result instanceof Tensor ? [result] : result;
     expect(outputs.length).toBe(golden.outputs.length);
@@ -82,5 +83,5 @@ test.each(cases.map((golden) => [golden.name, golden] as const))("%s is as in Py
 
 test("every function that the script names exists, and there are many", () => {
   expect(cases.length).toBeGreaterThan(150);
-  expect(cases.filter(({ function: name }) => !(name in ops))).toEqual([]);
+  expect(cases.filter(({ function: name }) => !(name in functions))).toEqual([]);
 });

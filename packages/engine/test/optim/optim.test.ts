@@ -15,6 +15,13 @@ interface Golden {
       seen: number[][][];
     }
   >;
+  adam: Record<
+    string,
+    {
+      options: { lr: number; betas?: [number, number]; weight_decay?: number; eps?: number };
+      seen: number[][][];
+    }
+  >;
   groups: number[][][];
   rates: Record<string, number[]>;
 }
@@ -73,6 +80,12 @@ describe("equal to PyTorch over 100 steps", () => {
     const params = parameters();
     const { weight_decay: weightDecay = 0.01, ...rest } = options;
     expectPath(params, new optim.AdamW(params, { ...rest, weightDecay }), seen);
+  });
+
+  test.each(Object.entries(golden.adam))("Adam, %s", (_name, { options, seen }) => {
+    const params = parameters();
+    const { weight_decay: weightDecay = 0, ...rest } = options;
+    expectPath(params, new optim.Adam(params, { ...rest, weightDecay }), seen);
   });
 
   test("parameter groups with options of their own", () => {

@@ -1,0 +1,96 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { hasOp } from "@sepc/engine";
+import { describe, expect, test } from "vitest";
+import { formatDuration, Progress } from "../src/cli/progress.js";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const bin = join(root, "packages", "detect", "bin", "sepc.mjs");
+
+function sepc(...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8" });
+  return { code: status, out: stdout, err: stderr };
+}
+
+describe("sepc", () => {
+  test("without arguments and with --help lists its commands", () => {
+    for (const args of [[], ["--help"]]) {
+      const { code, out } = sepc(...args);
+      expect(code).toBe(0);
+      expect(out).toMatch(/setup[\s\S]*doctor/);
+    }
+  });
+
+  test("suggests the command that was meant, without a stack", () => {
+    const { code, err } = sepc("docter");
+    expect(code).toBe(2);
+    expect(err).toMatch(/unknown command 'docter'\n\(Did you mean doctor\?\)/);
+    expect(err).not.toContain("    at ");
+  });
+
+  test("doctor measures the machine and misses no operator", () => {
+    const { code, out } = sepc("doctor", "--json");
+    const found = JSON.parse(out);
+    expect(code).toBe(0);
+    expect(found.libtorch.version).toMatch(/^\d+\.\d+/);
+    expect(found.machine.productGflops).toBeGreaterThan(0.1);
+    expect(found.machine.convolutionGflops).toBeGreaterThan(0.1);
+    expect(found.machine.missingOperators).toEqual([]);
+    expect(found.problems).toEqual([]);
+  });
+});
+
+test("every operator that the sources resolve by name is in this libtorch", () => {
+  const sources = ["engine", "detect"].flatMap((name) =>
+    (readdirSync(join(root, "packages", name, "src"), { recursive: true }) as string[])
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => readFileSync(join(root, "packages", name, "src", file), "utf8")),
+  );
+  const calls = sources.flatMap((text) => [...text.matchAll(/=\s*(?:op|tensorOp)\(\s*"(aten::[^"]+)"/g)]);
+  const names = new Set(calls.map((match) => match[1] as string));
+  expect(names.size).toBeGreaterThan(50);
+  expect([...names].filter((name) => !hasOp(name))).toEqual([]);
+});
+
+describe("progress", () => {
+  test("durations as people read them", () => {
+    expect([0, 59, 60, 3725, Number.POSITIVE_INFINITY].map(formatDuration)).toEqual([
+      "0 s",
+      "59 s",
+      "1:00",
+      "1:02:05",
+      "?",
+    ]);
+  });
+
+  test("a terminal sees one line redrawn, with rate, time left and note", () => {
+    const written: string[] = [];
+    let time = 0;
+    const stream = { isTTY: true, columns: 120, write: (text: string) => written.push(text) };
+    const progress = new Progress({ total: 10, label: "training", stream, now: () => time });
+    for (let i = 0; i < 5; i++) {
+      time += 1000;
+      progress.advance(1, "loss 0.5");
+    }
+    expect(written.at(-1)).toMatch(/^\r.*training .*5\/10 {2}1\.00 steps\/s {2}5 s left {2}loss 0\.5$/);
+    expect(written.join("")).not.toContain("\n");
+  });
+
+  test("other streams get whole lines, few of them, and the last", () => {
+    const written: string[] = [];
+    let time = 0;
+    const progress = new Progress({
+      total: 1000,
+      stream: { write: (text: string) => written.push(text) },
+      now: () => time,
+    });
+    for (let i = 0; i < 1000; i++) {
+      time += 30;
+      progress.advance();
+    }
+    expect(written.length).toBeLessThan(6);
+    expect(written.every((line) => line.endsWith("\n"))).toBe(true);
+    expect(written.at(-1)).toContain("1000/1000");
+  });
+});
