@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { REQUIRED_OPERATORS } from "./requiredOperators.js";
 
+export { REQUIRED_OPERATORS };
+
 /** What is installed, how fast it is, and what to do about it. */
 export interface Diagnosis {
   readonly node: string;
