@@ -125,7 +125,7 @@ function inDownloads() {
 /** The places searched, in order, as the message for people names them. */
 export const places = [
   "the variable LIBTORCH",
-  "an archive that `sepc setup` fetched",
+  "libtorch archives in sepc's cache folder",
   "the system: libtorch-dev of Debian and Ubuntu, /usr/local, /opt/libtorch",
   "the torch package of a Python on PATH, in a virtual environment, pyenv or conda",
 ];

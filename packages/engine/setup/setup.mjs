@@ -34,7 +34,7 @@ export function requireLibtorch() {
       ...places.map((place) => `  - ${place}`),
       "Do one of these, then run set-up again:",
       "  - Debian 12 or Ubuntu: sudo apt-get install --no-install-recommends libtorch-dev libopenblas0-pthread",
-      "  - any system: npx sepc setup --fetch     (fetches the official archive)",
+      "  - any system: unpack PyTorch's libtorch archive, or install the Python package torch",
       "  - LIBTORCH=/path/to/libtorch             (a folder with include/ and lib/)",
     ].join("\n"),
   );

@@ -148,7 +148,7 @@ function readBuild(): Build {
     throw new EngineError(
       "NO_LIBTORCH",
       `the addon has not been built (no ${record}). Run \`npx sepc setup\` (or \`npx @sepc/engine setup\`): ` +
-        "it finds or fetches libtorch and builds the addon.",
+        "it finds libtorch and builds the addon.",
     );
   }
   return JSON.parse(readFileSync(record, "utf8")) as Build;

@@ -11,7 +11,7 @@ interface Verb {
 const VERBS: readonly Verb[] = [
   {
     name: "setup",
-    help: "find libtorch, or fetch it, and build the native code",
+    help: "find libtorch and build the native code",
     load: () => import("./setup.js"),
   },
   {
