@@ -77,11 +77,11 @@ function imports(text) {
   const found = text.matchAll(
     /(?:^|\n)\s*(?:import|export)\b(?!\s+type\b)[^"';]*?from\s*"([^"]+)"|(?:^|\n)\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g,
   );
-  return [...found].map((match) => match[1] ?? match[2] ?? match[3]);
+  return [...found].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
 }
 
 /** @param {string} path below src */
-const firstPart = (path) => path.split("/")[0].replace(/\.(ts|js)$/, "");
+const firstPart = (path) => path.replace(/\/.*$/, "").replace(/\.(ts|js)$/, "");
 
 /** @param {string} from @param {string} to both below packages/engine/src */
 function engineFault(from, to) {

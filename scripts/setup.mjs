@@ -1,15 +1,6 @@
 // Makes a fresh checkout ready: system packages, npm packages, libtorch, native code, TypeScript. Plain Node, quick when nothing is missing.
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
@@ -22,34 +13,12 @@ import {
   say,
   setQuiet,
   step,
+  withLock,
 } from "../packages/engine/setup/setup.mjs";
 
 export { run, SetupError };
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const lock = join(root, ".setup-lock");
-const patience = 20 * 60_000;
-
-/** One set-up at a time: a second waits for the first. */
-async function acquireLock() {
-  for (const start = Date.now(); Date.now() - start < patience; ) {
-    try {
-      closeSync(openSync(lock, "wx"));
-      process.on("exit", () => rmSync(lock, { force: true }));
-      for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
-        process.once(signal, () => process.exit(130));
-      return;
-    } catch {
-      const age = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
-      if (age > patience) rmSync(lock, { force: true });
-      await new Promise((wake) => setTimeout(wake, 500));
-    }
-  }
-  throw new SetupError(
-    `another set-up has held ${lock} for ${patience / 60_000} minutes; remove the file if none runs`,
-  );
-}
-
 async function installNpmPackages() {
   const mark = createHash("sha256")
     .update(readFileSync(join(root, "package-lock.json")))
@@ -71,9 +40,7 @@ async function compileTypeScript() {
 /** @param {{ quiet?: boolean }} [options] */
 export async function setup(options = {}) {
   setQuiet(options.quiet ?? false);
-  mkdirSync(root, { recursive: true });
-  await acquireLock();
-  try {
+  await withLock(join(root, ".setup-lock"), async () => {
     await installSystemPackages();
     await step("npm packages", installNpmPackages);
     const libtorch = requireLibtorch();
@@ -81,9 +48,7 @@ export async function setup(options = {}) {
     await buildEngine(libtorch);
     await buildOperatorLibrary(join(root, "packages", "detect"), "sepc_ops", libtorch);
     await step("TypeScript", compileTypeScript);
-  } finally {
-    rmSync(lock, { force: true });
-  }
+  });
 }
 
 /** Runs a script's main function: a failure that a person can mend is shown without a stack. @param {() => Promise<void>} main */

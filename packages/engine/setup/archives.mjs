@@ -53,7 +53,7 @@ function noArchive(platform, arch, version, variant) {
     platform === "linux"
       ? "Install your distribution's libtorch (Debian, Ubuntu: libtorch-dev) or a Python `torch` package, which brings the same libraries; set-up finds both."
       : platform === "darwin" && arch === "x64"
-        ? `Intel Macs have archives up to ${lastForIntelMacs}: pass \`--version ${lastForIntelMacs}\`.`
+        ? `Intel Macs have archives up to ${lastForIntelMacs}: pass \`--libtorch ${lastForIntelMacs}\`.`
         : "Pass `--cpu`, or name an unpacked libtorch with LIBTORCH.";
   return new SetupError(
     `there is no official libtorch ${version} (${variant}) for ${platform} ${arch}. ${instead}`,
@@ -76,7 +76,7 @@ export function archiveFor(options = {}) {
   const version =
     options.version ?? (`${platform}-${arch}` === "darwin-x64" ? lastForIntelMacs : defaultVersion);
   if (!/^\d+\.\d+\.\d+$/.test(version)) {
-    throw new SetupError(`--version: expected a release such as ${defaultVersion}, got "${version}"`);
+    throw new SetupError(`--libtorch: expected a release such as ${defaultVersion}, got "${version}"`);
   }
   if (!/^(cpu|cu\d{3})$/.test(variant)) {
     throw new SetupError(`--cuda: expected a build such as ${defaultCuda} or cu130, got "${variant}"`);

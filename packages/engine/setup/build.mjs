@@ -25,6 +25,7 @@ import { run, SetupError } from "./report.mjs";
  * @property {string} output folder for builds, with current.json
  * @property {string} product file name that the build makes
  * @property {string[]} [definitions] more arguments for CMake
+ * @property {(product: string) => Promise<void>} [check] throws when the product is of no use
  */
 
 /** @param {string} folder @returns {string[]} */
@@ -37,15 +38,18 @@ function filesBelow(folder) {
 
 /** @param {NativeTarget} target @param {Libtorch} libtorch */
 function fingerprint(target, libtorch) {
-  const hash = createHash("sha256").update(JSON.stringify([libtorch, process.version, target.definitions]));
+  const { root, includeDirs, libDir, version, oldAbi } = libtorch;
+  const hash = createHash("sha256").update(
+    JSON.stringify([root, includeDirs, libDir, version, oldAbi, target.definitions]),
+  );
   const code = [
     ...filesBelow(join(target.source, target.sources)),
     join(target.source, "CMakeLists.txt"),
   ].sort();
   for (const file of code) hash.update(file).update(readFileSync(file));
   // A libtorch that was upgraded in place keeps its path.
-  for (const name of readdirSync(libtorch.libDir).filter((file) => /^(lib)?torch_cpu\./.test(file))) {
-    const { size, mtimeMs } = statSync(join(libtorch.libDir, name));
+  for (const name of readdirSync(libDir).filter((file) => /^(lib)?torch_cpu\./.test(file))) {
+    const { size, mtimeMs } = statSync(join(libDir, name));
     hash.update(`${name} ${size} ${mtimeMs}`);
   }
   return hash.digest("hex");
@@ -85,6 +89,7 @@ export async function buildNative(target, libtorch) {
     rmSync(stamp, { force: true });
     await compile(target, libtorch, folder);
     if (!existsSync(product)) throw new SetupError(`the build of ${target.name} made no ${product}`);
+    await target.check?.(product);
     writeWhole(stamp, mark);
   }
   mkdirSync(target.output, { recursive: true });
@@ -103,6 +108,7 @@ async function compile(target, libtorch, folder) {
     `-DADDON_OUTPUT_DIR=${folder}`,
     `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${folder}`,
     `-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=${folder}`,
+    ...(libtorch.oldAbi ? ["-DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0"] : []),
     ...(target.definitions ?? []),
   ]);
   // libtorch's headers take about 1.5 GB a compiler.

@@ -59,7 +59,7 @@ function reasonOf(error) {
 function refused(url, status) {
   if (status === 404 || status === 403) {
     return new SetupError(
-      `${url}\n  is not there (HTTP ${status}). Is it a published version and build? Others: \`--version X.Y.Z\`, \`--cuda cuNNN\`, \`--cpu\`, \`--mirror ADDRESS\`.`,
+      `${url}\n  is not there (HTTP ${status}). Is it a published version and build? Others: \`--libtorch X.Y.Z\`, \`--cuda cuNNN\`, \`--cpu\`, \`--mirror ADDRESS\`.`,
     );
   }
   if (status === 429 || status >= 500) return new Broken(`the server answered HTTP ${status}`);

@@ -1,7 +1,17 @@
 // Finds an installed libtorch by looking at files alone: nothing is started, least of all Python.
-import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { isOlder } from "./archives.mjs";
+import { SetupError } from "./report.mjs";
 
 /**
  * @typedef {object} Libtorch
@@ -11,7 +21,11 @@ import { delimiter, dirname, join, resolve } from "node:path";
  * @property {string} version "1.13.1"
  * @property {string} source how it was found, for people
  * @property {boolean} cuda whether it is a CUDA build
+ * @property {boolean} oldAbi whether it was built with the C++ ABI from before GCC 5, as Python's packages were up to 2.6
  */
+
+/** The oldest libtorch that the engine works with. */
+export const oldestVersion = "1.13";
 
 const libraryNames = { linux: "libtorch_cpu.so", darwin: "libtorch_cpu.dylib", win32: "torch_cpu.lib" };
 const cudaNames = { linux: "libtorch_cuda.so", darwin: "", win32: "torch_cuda.lib" };
@@ -20,6 +34,15 @@ const cudaNames = { linux: "libtorch_cuda.so", darwin: "", win32: "torch_cuda.li
 export function downloadFolder() {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   return join(process.env.SEPC_CACHE || join(cache, "sepc"), "libtorch");
+}
+
+const selection = () => join(downloadFolder(), "selected.json");
+
+/** Remembers the libtorch fetched last as the one to use. @param {string} root */
+export function select(root) {
+  mkdirSync(downloadFolder(), { recursive: true });
+  writeFileSync(`${selection()}.new`, JSON.stringify({ root }));
+  renameSync(`${selection()}.new`, selection());
 }
 
 /** @param {string} includeDir @returns {string | undefined} */
@@ -36,6 +59,12 @@ function versionIn(includeDir) {
   return undefined;
 }
 
+/** libtorch notes its C++ ABI in its CMake file. @param {string} root */
+function hasOldAbi(root) {
+  const file = join(root, "share", "cmake", "Torch", "TorchConfig.cmake");
+  return existsSync(file) && readFileSync(file, "utf8").includes("_GLIBCXX_USE_CXX11_ABI=0");
+}
+
 /**
  * @param {string} root @param {string} includeDir @param {string} libDir @param {string} source
  * @returns {Libtorch | undefined}
@@ -45,6 +74,7 @@ function describe(root, includeDir, libDir, source) {
   const version = versionIn(includeDir);
   if (version === undefined || !existsSync(join(libDir, libraryNames[platform] ?? libraryNames.linux)))
     return undefined;
+  if (isOlder(version, oldestVersion)) return undefined;
   const cudaLibrary = cudaNames[platform];
   return {
     root: realpathSync(root),
@@ -53,16 +83,22 @@ function describe(root, includeDir, libDir, source) {
     version,
     source,
     cuda: Boolean(cudaLibrary) && existsSync(join(libDir, cudaLibrary)),
+    oldAbi: hasOldAbi(root),
   };
 }
 
-/** @param {string} root @param {string} source */
-function inFolder(root, source) {
+/**
+ * The libtorch in a folder with include/ and lib/, as archives and Python packages have them.
+ * @param {string} root @param {string} source
+ */
+export function libtorchIn(root, source) {
   return describe(root, join(root, "include"), join(root, "lib"), source);
 }
 
 function multiarch() {
-  const machine = { x64: "x86_64", arm64: "aarch64", arm: "arm" }[process.arch] ?? process.arch;
+  /** @type {Record<string, string>} */
+  const names = { x64: "x86_64", arm64: "aarch64" };
+  const machine = names[process.arch] ?? process.arch;
   return [`/usr/lib/${machine}-linux-gnu`, "/usr/lib64", "/usr/lib"];
 }
 
@@ -72,60 +108,64 @@ function inSystem() {
     if (found) return found;
   }
   for (const root of ["/usr/local", "/opt/homebrew", "/usr/local/libtorch", "/opt/libtorch"]) {
-    const found = inFolder(root, `system (${root})`);
+    const found = libtorchIn(root, `system (${root})`);
     if (found) return found;
   }
   return undefined;
 }
 
-/** Folders of Python installations: virtual environments, pyenv, conda, and whatever has a python on PATH. */
+/** Folders of Python installations: virtual environments, pyenv, conda, and whatever has a python on PATH. @returns {string[]} */
 function pythonRoots() {
-  const roots = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX];
+  const roots = [
+    process.env.VIRTUAL_ENV ?? "",
+    process.env.CONDA_PREFIX ?? "",
+    resolve(".venv"),
+    resolve("venv"),
+  ];
   const pyenv = join(process.env.PYENV_ROOT || join(homedir(), ".pyenv"), "versions");
   if (existsSync(pyenv)) roots.push(...readdirSync(pyenv).map((name) => join(pyenv, name)));
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    if (["python3", "python", "python.exe"].some((name) => existsSync(join(folder, name))))
-      roots.push(dirname(folder));
+    // On Windows python.exe lies beside Lib, or in Scripts below it.
+    if (existsSync(join(folder, "python.exe"))) roots.push(folder, dirname(folder));
+    if (["python3", "python"].some((name) => existsSync(join(folder, name)))) roots.push(dirname(folder));
   }
   roots.push(join(homedir(), ".local"), "/usr/local", "/usr");
-  return [...new Set(roots.filter((root) => typeof root === "string" && existsSync(root)))];
+  return [...new Set(roots)].filter((root) => root !== "" && existsSync(root));
 }
 
 function inPython() {
   for (const root of pythonRoots()) {
+    const libraries = ["lib", "lib64"].flatMap((lib) => pythonsIn(join(root, lib)));
     const packages = [
-      ...listVersions(join(root, "lib")).map((name) => join(root, "lib", name, "site-packages", "torch")),
-      ...listVersions(join(root, "lib")).map((name) => join(root, "lib", name, "dist-packages", "torch")),
-      join(root, "Lib", "site-packages", "torch"),
+      ...libraries.flatMap((folder) => [join(folder, "site-packages"), join(folder, "dist-packages")]),
+      join(root, "Lib", "site-packages"),
     ];
-    for (const folder of packages) {
-      const found = existsSync(folder) ? inFolder(folder, `Python package (${folder})`) : undefined;
+    for (const folder of packages.map((each) => join(each, "torch"))) {
+      const found = existsSync(folder) ? libtorchIn(folder, `Python package (${folder})`) : undefined;
       if (found) return found;
     }
   }
   return undefined;
 }
 
-/** @param {string} folder */
-function listVersions(folder) {
-  return existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("python3")) : [];
+/** @param {string} folder @returns {string[]} its folders python3.11 and the like, newest first */
+function pythonsIn(folder) {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => /^python3(\.\d+)?$/.test(name));
+  return names.sort((a, b) => (isOlder(a, b) ? 1 : -1)).map((name) => join(folder, name));
 }
 
+/** What `sepc setup` fetched last. */
 function inDownloads() {
-  const folder = downloadFolder();
-  if (!existsSync(folder)) return undefined;
-  const newestFirst = readdirSync(folder).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
-  for (const name of newestFirst) {
-    const found = inFolder(join(folder, name, "libtorch"), `fetched by setup (${name})`);
-    if (found) return found;
-  }
-  return undefined;
+  if (!existsSync(selection())) return undefined;
+  const { root } = JSON.parse(readFileSync(selection(), "utf8"));
+  return libtorchIn(root, `fetched by setup (${root})`);
 }
 
 /** The places searched, in order, as the message for people names them. */
 export const places = [
   "the variable LIBTORCH",
-  "libtorch archives in sepc's cache folder",
+  "an archive that `sepc setup` fetched",
   "the system: libtorch-dev of Debian and Ubuntu, /usr/local, /opt/libtorch",
   "the torch package of a Python on PATH, in a virtual environment, pyenv or conda",
 ];
@@ -133,7 +173,7 @@ export const places = [
 /**
  * The libtorch to use: LIBTORCH, then one fetched on request, then the system's, then one inside a Python package.
  * @returns {Libtorch | undefined}
- * @throws Error when LIBTORCH is set and holds none.
+ * @throws SetupError when LIBTORCH is set and holds none.
  */
 export function findLibtorch() {
   const chosen = process.env.LIBTORCH;
@@ -142,10 +182,10 @@ export function findLibtorch() {
     const found =
       root === "/usr"
         ? inSystem()
-        : (inFolder(root, "LIBTORCH") ?? inFolder(join(root, "libtorch"), "LIBTORCH"));
+        : (libtorchIn(root, "LIBTORCH") ?? libtorchIn(join(root, "libtorch"), "LIBTORCH"));
     if (found) return found;
-    throw new Error(
-      `LIBTORCH is ${root}, but there is no libtorch: expected include/torch/csrc/api/include/torch/version.h and lib/${libraryNames.linux} below it.`,
+    throw new SetupError(
+      `LIBTORCH is ${root}, but there is no libtorch ${oldestVersion} or newer: expected include/torch/csrc/api/include/torch/version.h and lib/${libraryNames.linux} below it.`,
     );
   }
   return inDownloads() ?? inSystem() ?? inPython();

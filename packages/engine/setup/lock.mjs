@@ -1,5 +1,5 @@
 // One at a time: a lock file that names its owner, so that one left behind by a killed process does not block.
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { SetupError, say } from "./report.mjs";
 
@@ -30,6 +30,19 @@ function take(path) {
   }
 }
 
+/** Removes a lock whose owner is dead, unless another process was quicker and took it anew. @param {string} path */
+function removeStale(path) {
+  const aside = `${path}.${process.pid}.stale`;
+  try {
+    renameSync(path, aside);
+    if (owner(aside) !== undefined) linkSync(aside, path);
+  } catch {
+    // Another process did it.
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
 /**
  * Runs `body` while holding the lock file; waits for another process that holds it.
  * @template T
@@ -43,7 +56,7 @@ export async function withLock(path, body, options = {}) {
   mkdirSync(dirname(path), { recursive: true });
   for (let waited = 0; !take(path); waited += pollMs) {
     const pid = owner(path);
-    if (pid === undefined) rmSync(path, { force: true });
+    if (pid === undefined) removeStale(path);
     else if (waited === 0) say(`  waiting for another set-up${pid > 0 ? ` (process ${pid})` : ""} ...`);
     if (waited > patienceMs) {
       throw new SetupError(`another set-up has held ${path} for ${Math.round(patienceMs / 60_000)} minutes`);

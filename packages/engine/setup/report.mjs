@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 
 /** A failure that a person can mend: its message is all they see. */
 export class SetupError extends Error {
+  /** @override */
   name = "SetupError";
 }
 

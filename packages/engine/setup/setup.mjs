@@ -4,37 +4,47 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildTools, hasApt, installMissing, systemLibtorch } from "./apt.mjs";
 import { buildNative, nodeApiIncludeDirs } from "./build.mjs";
-import { findLibtorch, places } from "./find-libtorch.mjs";
-import { SetupError, step } from "./report.mjs";
+import { findLibtorch, oldestVersion, places } from "./find-libtorch.mjs";
+import { run, SetupError, step } from "./report.mjs";
 
+export { defaultCuda } from "./archives.mjs";
 export { buildNative } from "./build.mjs";
+export { fetchLibtorch } from "./fetch.mjs";
 export { downloadFolder, findLibtorch } from "./find-libtorch.mjs";
+export { withLock } from "./lock.mjs";
 export { run, SetupError, say, setQuiet, step } from "./report.mjs";
 
 const engineFolder = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 /** @typedef {import("./find-libtorch.mjs").Libtorch} Libtorch */
 
-/** Installs what building needs; Debian's libtorch too when there is no other. */
-export async function installSystemPackages() {
+/**
+ * Installs what building needs; Debian's libtorch too when there is no other.
+ * @param {{ libtorch?: boolean }} [options] libtorch: false leaves libtorch out
+ */
+export async function installSystemPackages(options = {}) {
   await step("system packages", async () => {
     const found = findLibtorch();
-    const system = found === undefined || found.root === "/usr";
+    const system = options.libtorch !== false && (found === undefined || found.root === "/usr");
     return installMissing([...buildTools, ...(system && hasApt() ? systemLibtorch : [])]);
   });
 }
 
-/** @returns {Libtorch} */
+/**
+ * The libtorch to use.
+ * @returns {Libtorch}
+ * @throws SetupError that names the places looked at and what to run, when there is none
+ */
 export function requireLibtorch() {
   const found = findLibtorch();
   if (found) return found;
   throw new SetupError(
     [
-      "libtorch was not found. Looked for:",
+      `libtorch ${oldestVersion} or newer was not found. Looked for:`,
       ...places.map((place) => `  - ${place}`),
       "Do one of these, then run set-up again:",
       "  - Debian 12 or Ubuntu: sudo apt-get install --no-install-recommends libtorch-dev libopenblas0-pthread",
-      "  - any system: unpack PyTorch's libtorch archive, or install the Python package torch",
+      "  - any system: npx sepc setup --cpu, or --cuda for NVIDIA     (fetches the official archive)",
       "  - LIBTORCH=/path/to/libtorch             (a folder with include/ and lib/)",
     ].join("\n"),
   );
@@ -43,6 +53,11 @@ export function requireLibtorch() {
 /** The suffix of shared libraries here. */
 export const librarySuffix =
   { darwin: "dylib", win32: "dll" }[/** @type {string} */ (process.platform)] ?? "so";
+
+/** A library that does not fit would take this process down with it. @param {string} addon */
+async function loadInChild(addon) {
+  await run(process.execPath, ["-e", "require(process.argv[1])", addon]);
+}
 
 /** @param {Libtorch} libtorch */
 export async function buildEngine(libtorch) {
@@ -54,6 +69,7 @@ export async function buildEngine(libtorch) {
         sources: "native",
         output: join(engineFolder, "build"),
         product: "engine.node",
+        check: loadInChild,
         definitions: [`-DNODE_API_INCLUDE_DIRS=${nodeApiIncludeDirs(engineFolder).join(";")}`],
       },
       libtorch,

@@ -59,8 +59,9 @@ async function findDirectory(file, fileSize) {
     throw broken("its zip64 record is missing");
   const record = await read(file, Number(tail.readBigUInt64LE(at - 12)), 56);
   if (record.readUInt32LE(0) !== signatures.end64) throw broken("its zip64 record is damaged");
-  const [count, size, offset] = [32, 40, 48].map((position) => Number(record.readBigUInt64LE(position)));
-  return { count, size, offset };
+  /** @param {number} at */
+  const number = (at) => Number(record.readBigUInt64LE(at));
+  return { count: number(32), size: number(40), offset: number(48) };
 }
 
 /** Replaces the fields that did not fit into 32 bits. @param {Entry} entry @param {Buffer} extra */
@@ -92,9 +93,9 @@ async function readDirectory(file) {
   for (let at = 0, i = 0; i < count; i++) {
     if (at + 46 > size || directory.readUInt32LE(at) !== signatures.central)
       throw broken("its directory is damaged");
-    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((field) =>
-      directory.readUInt16LE(at + field),
-    );
+    const nameLength = directory.readUInt16LE(at + 28);
+    const extraLength = directory.readUInt16LE(at + 30);
+    const commentLength = directory.readUInt16LE(at + 32);
     const name = directory.toString("utf8", at + 46, at + 46 + nameLength);
     if (directory.readUInt16LE(at + 8) & 1) throw broken(`${name} is encrypted`);
     const entry = {

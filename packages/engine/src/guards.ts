@@ -4,7 +4,7 @@
 import { EngineError } from "./errors.js";
 import { Tensor } from "./tensor.js";
 
-/** Arguments in the order of the schema. What a guard cannot read it leaves to the door, which refuses it. */
+/** Says what is wrong with arguments in the order of the schema. What it cannot read it leaves to the door. */
 type Guard = (values: readonly unknown[]) => string | undefined;
 
 const isNumber = (value: unknown): value is number | bigint =>
@@ -14,7 +14,7 @@ const isNumber = (value: unknown): value is number | bigint =>
 function numbers(value: unknown, length = 1): number[] | undefined {
   if (isNumber(value)) return Array<number>(length).fill(Number(value));
   if (ArrayBuffer.isView(value) && !(value instanceof DataView))
-    return Array.from(value as unknown as number[], Number);
+    return Array.from(value as unknown as ArrayLike<number | bigint>, Number);
   return Array.isArray(value) && value.every(isNumber) ? value.map(Number) : undefined;
 }
 
@@ -25,116 +25,140 @@ function shapeOf(value: unknown): number[] | undefined {
 const say = (argument: string, expected: string, got: unknown): string =>
   `argument "${argument}": expected ${expected}, got ${Array.isArray(got) ? `[${got.join(", ")}]` : String(got)}`;
 
-/** `count` integers of at least `least` and below 2^31; defaults are right. */
+/** `count` integers of at least `least` and below 2^31; libtorch's defaults are right. */
 function sizes(at: number, argument: string, count: number, least: number): Guard {
   return (values) => {
     const found = numbers(values[at], count);
-    if (
-      found === undefined ||
-      (found.length === count && found.every((size) => size >= least && size < 2 ** 31))
-    )
-      return;
-    return say(argument, `${count} integers from ${least} to 2^31 - 1`, found);
+    const right = found?.length === count && found.every((size) => size >= least && size < 2 ** 31);
+    return found === undefined || right
+      ? undefined
+      : say(argument, `${count} integers from ${least} to 2^31 - 1`, found);
+  };
+}
+
+/** Sizes of a result with so few cells that loops over them end. */
+function cells(at: number, argument: string, count: number): Guard {
+  return (values) => {
+    const found = numbers(values[at], count);
+    const most = found?.reduce((product, size) => product * Math.max(size, 1), 1) ?? 0;
+    return most < 2 ** 31 ? undefined : say(argument, "sizes whose product is below 2^31", found);
   };
 }
 
 function vector(at: number, argument: string): Guard {
   return (values) => {
     const shape = shapeOf(values[at]);
-    return shape === undefined || shape.length === 1
-      ? undefined
-      : say(argument, "a vector", `shape [${shape.join(", ")}]`);
+    if (shape === undefined || shape.length === 1) return undefined;
+    return say(argument, "a vector", `shape [${shape.join(", ")}]`);
   };
 }
 
-function listOf(at: number, argument: string, least: number): Guard {
+function entries(at: number, argument: string, least: number): Guard {
   return ({ [at]: list }) =>
     Array.isArray(list) && list.length < least
-      ? say(argument, `at least ${least} entries`, list.length)
+      ? say(argument, `at least ${least} entries`, `${list.length}`)
       : undefined;
 }
 
-const all =
-  (...guards: Guard[]): Guard =>
-  (values) => {
-    for (const guard of guards) {
-      const refusal = guard(values);
-      if (refusal !== undefined) return refusal;
-    }
-    return undefined;
-  };
+const both =
+  (first: Guard, second: Guard): Guard =>
+  (values) =>
+    first(values) ?? second(values);
 
 /** libtorch checks that a strided view stays inside its memory with sums that overflow. */
-const stridedView: Guard = (values) => {
-  const [size, stride, offset] = [numbers(values[1]), numbers(values[2]), numbers(values[3] ?? 0)];
-  if (size === undefined || stride === undefined || offset === undefined) return;
-  const reach = size.reduce(
-    (sum, extent, i) => sum + Math.abs(extent * (stride[i] ?? 0)),
-    Math.abs(offset[0] ?? 0),
-  );
-  return reach < 2 ** 53 ? undefined : say("storage_offset", "a view that ends before element 2^53", reach);
-};
+const stridedView =
+  (at: number): Guard =>
+  (values) => {
+    const [size, stride, offset] = [
+      numbers(values[at]),
+      numbers(values[at + 1]),
+      numbers(values[at + 2] ?? 0),
+    ];
+    if (size === undefined || stride === undefined || offset === undefined) return undefined;
+    const extents = size.map((extent, i) => Math.abs(extent * (stride[i] ?? 0)));
+    const reach = extents.reduce((sum, extent) => sum + extent, Math.abs(offset[0] ?? 0));
+    return reach < 2 ** 53 ? undefined : say("storage_offset", "a view that ends before element 2^53", reach);
+  };
 
-const channelGroups: Guard = ([x, groups]) => {
-  const channels = shapeOf(x)?.[1];
-  if (channels === undefined || !isNumber(groups)) return;
-  const count = Number(groups);
-  return count > 0 && channels % count === 0
-    ? undefined
-    : say("groups", `a divisor of ${channels} channels`, groups);
-};
-
-/** The gradient must have the shape that `unfold` of `input_sizes` gives. */
-const unfoldGradient: Guard = ([gradient, inputSizes, dim, size, step]) => {
-  const [shape, input] = [shapeOf(gradient), numbers(inputSizes)];
-  if (shape === undefined || input === undefined || !isNumber(dim) || !isNumber(size) || !isNumber(step))
-    return;
-  const at = Number(dim) < 0 ? Number(dim) + input.length : Number(dim);
-  const extent = input[at];
-  if (extent === undefined || Number(step) < 1 || Number(size) < 1 || Number(size) > extent)
-    return say("size", "a window within input_sizes, moved by 1 or more", [dim, size, step]);
-  const expected = [...input, Number(size)];
-  expected[at] = Math.floor((extent - Number(size)) / Number(step)) + 1;
-  return String(shape) === String(expected)
-    ? undefined
-    : say("grad_in", `shape [${expected.join(", ")}]`, shape);
-};
-
-const quantileBins: Guard = ([x, numel, bins]) => {
-  const count = shapeOf(x)?.reduce((product, extent) => product * extent, 1);
-  if (count === undefined || !isNumber(numel) || !isNumber(bins)) return;
-  if (Number(numel) < 1 || Number(numel) > count) return say("numel", `1 to ${count}`, numel);
-  return Number(bins) >= 1 && Number(bins) <= 65536 ? undefined : say("n_bins", "1 to 65536", bins);
-};
-
-const ellipsis: Guard = ([, order, at]) =>
-  Array.isArray(order) && isNumber(at) && (Number(at) < 0 || Number(at) > order.length)
-    ? say("ellipsis_idx", `0 to ${order.length}`, at)
+/** The factor's square must not overflow. */
+const shuffleFactor: Guard = ([, factor]) =>
+  isNumber(factor) && Number(factor) >= 2 ** 31
+    ? say("upscale_factor", "a number below 2^31", factor)
     : undefined;
 
-const bag = all(vector(1, "indices"), vector(2, "offsets"));
-const convolution3d = all(sizes(2, "kernel_size", 3, 1), sizes(4, "stride", 3, 1), sizes(5, "padding", 3, 0));
+/** Weights of a recurrent cell: as many matrices of the hidden size, stacked, as it has gates. */
+const recurrentCell =
+  (gates: number): Guard =>
+  ([, state, input, hidden]) => {
+    const size = shapeOf(Array.isArray(state) ? state[0] : state)?.[1];
+    const rows = [input, hidden].map((weight) => shapeOf(weight)?.[0]);
+    if (size === undefined || rows.every((count) => count === gates * size)) return undefined;
+    return say("w_ih, w_hh", `${gates * size} rows, ${gates} times the hidden size`, rows);
+  };
+
+/** Operators that check too little to be worth a guard, and that others stand for. */
+const refused =
+  (instead: string): Guard =>
+  () =>
+    `not offered: libtorch ends the process where its arguments do not fit; ${instead}`;
+const internal = refused("libtorch calls it itself, use grad() or backward()");
+const named = refused("name no dimensions, use permute() and unsqueeze()");
+const quantized = refused("quantised operators are in the namespace quantized");
+const packed = refused("use the overload over padded sequences, .input");
+
+const bag = both(vector(1, "indices"), vector(2, "offsets"));
 
 const guards: Readonly<Record<string, Guard>> = {
-  "aten::adaptive_avg_pool3d": sizes(1, "output_size", 3, 0),
-  "aten::align_tensors": listOf(0, "tensors", 1),
-  "aten::align_to.ellipsis_idx": ellipsis,
-  "aten::as_strided": stridedView,
-  "aten::as_strided_": stridedView,
-  "aten::as_strided_copy": stridedView,
-  "aten::choose_qparams_optimized": quantileBins,
+  "aten::adaptive_avg_pool2d": cells(1, "output_size", 2),
+  "aten::adaptive_avg_pool3d": cells(1, "output_size", 3),
+  "aten::adaptive_max_pool2d": cells(1, "output_size", 2),
+  "aten::adaptive_max_pool3d": cells(1, "output_size", 3),
+  "aten::adaptive_max_pool2d_backward": internal,
+  "aten::adaptive_max_pool3d_backward": internal,
+  "aten::align_tensors": named,
+  "aten::align_to.ellipsis_idx": named,
+  "aten::as_strided": stridedView(1),
+  "aten::as_strided_": stridedView(1),
+  "aten::as_strided_copy": stridedView(1),
+  "aten::as_strided_scatter": stridedView(2),
+  "aten::batch_norm_update_stats": refused("use batch_norm"),
+  "aten::binomial": refused("use bernoulli and sum"),
+  "aten::choose_qparams_optimized": quantized,
   "aten::embedding_bag": bag,
   "aten::embedding_bag.padding_idx": bag,
-  "aten::histogramdd": listOf(1, "bins", 1),
-  "aten::histogramdd.int_bins": listOf(1, "bins", 1),
-  "aten::histogramdd.TensorList_bins": listOf(1, "bins", 1),
-  "aten::native_channel_shuffle": channelGroups,
-  "aten::quantized_lstm_cell": listOf(1, "hx", 2),
-  "aten::slow_conv3d": convolution3d,
-  "aten::slow_conv3d_forward": convolution3d,
+  "aten::fractional_max_pool2d_backward": internal,
+  "aten::fractional_max_pool3d_backward": internal,
+  "aten::gru.data": packed,
+  "aten::gru_cell": recurrentCell(3),
+  "aten::histogramdd": entries(1, "bins", 1),
+  "aten::histogramdd.TensorList_bins": entries(1, "bins", 1),
+  "aten::histogramdd.int_bins": entries(1, "bins", 1),
+  "aten::lstm.data": packed,
+  "aten::lstm_cell": both(entries(1, "hx", 2), recurrentCell(4)),
+  "aten::matrix_exp_backward": internal,
+  "aten::max_pool2d_with_indices_backward": internal,
+  "aten::max_pool3d_with_indices_backward": internal,
+  "aten::max_unpool2d": sizes(2, "output_size", 2, 1),
+  "aten::max_unpool3d": sizes(2, "output_size", 3, 1),
+  "aten::native_channel_shuffle": refused("use channel_shuffle"),
+  "aten::pixel_shuffle": shuffleFactor,
+  "aten::quantized_lstm_cell": quantized,
+  "aten::reflection_pad1d_backward": internal,
+  "aten::reflection_pad2d_backward": internal,
+  "aten::reflection_pad3d_backward": internal,
+  "aten::replication_pad1d_backward": internal,
+  "aten::replication_pad2d_backward": internal,
+  "aten::replication_pad3d_backward": internal,
+  "aten::rnn_relu.data": packed,
+  "aten::rnn_relu_cell": recurrentCell(1),
+  "aten::rnn_tanh.data": packed,
+  "aten::rnn_tanh_cell": recurrentCell(1),
+  "aten::slow_conv3d": refused("use conv3d"),
+  "aten::slow_conv3d_forward": refused("use conv3d"),
+  "aten::thnn_conv2d": refused("use conv2d"),
   "aten::to_sparse_bsc": sizes(1, "blocksize", 2, 1),
   "aten::to_sparse_bsr": sizes(1, "blocksize", 2, 1),
-  "aten::unfold_backward": unfoldGradient,
+  "aten::unfold_backward": internal,
 };
 
 /** What to ask before calling the operator of that full name; undefined for all but a few. */

@@ -29,6 +29,16 @@ Gradients deform_conv2d_backward_cpu(const at::Tensor& grad, SEPC_DEFORM_ARGS, s
 at::Tensor deform_conv2d_composite(SEPC_DEFORM_ARGS);
 Gradients deform_conv2d_backward_composite(const at::Tensor& grad, SEPC_DEFORM_ARGS, std::array<bool, 5> output_mask);
 
+/** base [N, C, H, W] + small [N, C, h, w] upsampled to H x W (bilinear, corners aligned), through the dispatcher. */
+at::Tensor upsample_add(const at::Tensor& base, const at::Tensor& small);
+at::Tensor upsample_add_cpu(const at::Tensor& base, const at::Tensor& small);
+at::Tensor upsample_add_composite(const at::Tensor& base, const at::Tensor& small);
+/** Gradient of upsample_add to `small`, whose height and width are `size`. */
+at::Tensor upsample_add_backward(const at::Tensor& grad, at::IntArrayRef size);
+at::Tensor upsample_add_backward_cpu(const at::Tensor& grad, at::IntArrayRef size);
+at::Tensor upsample_add_backward_composite(const at::Tensor& grad, at::IntArrayRef size);
+void check_upsample(const at::Tensor& base, const at::Tensor& small);
+
 #if defined(SEPC_WITH_CUDA)
 at::Tensor deform_conv2d_cuda(SEPC_DEFORM_ARGS);
 Gradients deform_conv2d_backward_cuda(const at::Tensor& grad, SEPC_DEFORM_ARGS, std::array<bool, 5> output_mask);

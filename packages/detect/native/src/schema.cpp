@@ -66,6 +66,8 @@ TORCH_LIBRARY(sepc, m) {
   m.def("_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset, Tensor? mask, Tensor? bias, "
         "int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups, bool[5] output_mask) -> "
         "(Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def("upsample_add(Tensor base, Tensor small) -> Tensor");
+  m.def("_upsample_add_backward(Tensor grad, int[2] size) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(sepc, CPU, m) {

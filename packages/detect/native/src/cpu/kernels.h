@@ -87,6 +87,16 @@ struct OuterProduct {
   int64_t out_panels;
 };
 
+/** One row of a bilinear upsampling; `left` and `fx` say where each output column falls. */
+template <class T>
+struct ResizeRow {
+  int64_t width, out_width;
+  const int32_t* left;
+  const T* fx;
+  T fy;
+  T* mixed;  // scratch of width + 1
+};
+
 template <class T>
 struct Kernels {
   int64_t rows;   // MR: tiles are best a multiple of it
@@ -98,6 +108,9 @@ struct Kernels {
   void (*outer)(const OuterProduct<T>&);
   /** to[c·to_stride + r] = from[r·from_stride + c] */
   void (*transpose)(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows, int64_t columns);
+  /** out = base + upsampled row */
+  void (*upsample_row)(const ResizeRow<T>&, const T* top, const T* bottom, const T* base, T* out);
+  void (*upsample_row_adjoint)(const ResizeRow<T>&, const T* grad, T* top, T* bottom);
 };
 
 /** The widest table this processor can run; SEPC_CPU_CAPABILITY=default|avx2|avx512 lowers it. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gemm.h"
+#include "resize.h"
 #include "sampling.h"
 #include "transpose.h"
 
@@ -11,7 +12,8 @@ namespace {
 
 template <class T>
 constexpr Kernels<T> make_table() {
-  return {kRows, panel<T>(), &plan<T>, &sample<T>, &scatter<T>, &multiply<T>, &outer<T>, &transpose<T>};
+  return {kRows,         panel<T>(), &plan<T>,      &sample<T>,       &scatter<T>,
+          &multiply<T>, &outer<T>,  &transpose<T>, &upsample_row<T>, &upsample_row_adjoint<T>};
 }
 
 }  // namespace
