@@ -177,6 +177,18 @@ napi_value freeTensors(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// leaveToCollector(handle)
+napi_value leaveToCollector(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, &data);
+  double handle = -1;
+  napi_get_value_double(env, argument, &handle);
+  static_cast<State*>(data)->leaveToCollector(handle);
+  return nullptr;
+}
+
 Napi::Value buffer(const Napi::CallbackInfo& info) { return State::of(info.Env()).buffer(); }
 
 Napi::Value growBuffer(const Napi::CallbackInfo& info) {
@@ -201,6 +213,8 @@ void exportDoor(Napi::Env env, Napi::Object exports) {
   exports.Set("call", Napi::Value(env, function));
   napi_create_function(env, "free", NAPI_AUTO_LENGTH, freeTensors, &state, &function);
   exports.Set("free", Napi::Value(env, function));
+  napi_create_function(env, "leaveToCollector", NAPI_AUTO_LENGTH, leaveToCollector, &state, &function);
+  exports.Set("leaveToCollector", Napi::Value(env, function));
   exports.Set("resolve", Napi::Function::New<guarded<resolve>>(env));
   exports.Set("operatorNames", Napi::Function::New<guarded<operatorNames>>(env));
   exports.Set("buffer", Napi::Function::New<guarded<buffer>>(env));

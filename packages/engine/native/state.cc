@@ -12,9 +12,10 @@ namespace {
 constexpr int64_t kReportStep = 1 << 20;
 constexpr size_t kFirstCells = 1024;
 
-// Bytes that the new handle is first to hold: views of a storage that is already held count nothing.
+// Bytes that the new handle is first to hold: views of a storage that is already held count nothing, nor does a tensor
+// that something else holds, as a parameter holds its gradient.
 int64_t newBytes(const at::Tensor& tensor) {
-  if (!tensor.has_storage() || tensor.storage().use_count() > 1) return 0;
+  if (!tensor.has_storage() || tensor.use_count() > 1 || tensor.storage().use_count() > 1) return 0;
   return static_cast<int64_t>(tensor.storage().nbytes());
 }
 }  // namespace
@@ -26,9 +27,16 @@ State::~State() = default;
 int32_t State::addTensor(at::Tensor tensor) {
   if (!tensor.defined()) return -1;
   const int64_t bytes = newBytes(tensor);
-  const int32_t handle = tensors.add({std::move(tensor), bytes});
-  reportMemory(bytes);
-  return handle;
+  liveBytes += bytes;
+  return tensors.add({std::move(tensor), bytes, false});
+}
+
+void State::leaveToCollector(double handle) {
+  if (!tensors.has(handle)) return;
+  TensorSlot& slot = tensors.at(static_cast<int32_t>(handle));
+  if (slot.reported) return;
+  slot.reported = true;
+  reportMemory(slot.bytes);
 }
 
 at::Tensor& State::tensor(double handle, const char* what) {
@@ -39,11 +47,11 @@ at::Tensor& State::tensor(double handle, const char* what) {
 void State::freeTensor(double handle) {
   if (!tensors.has(handle)) return;
   const TensorSlot slot = tensors.take(static_cast<int32_t>(handle));
-  reportMemory(-slot.bytes);
+  liveBytes -= slot.bytes;
+  if (slot.reported) reportMemory(-slot.bytes);
 }
 
 void State::reportMemory(int64_t delta) {
-  liveBytes += delta;
   unreported_ += delta;
   if (unreported_ < kReportStep && unreported_ > -kReportStep) return;
   int64_t total = 0;

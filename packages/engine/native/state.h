@@ -48,7 +48,8 @@ class Table {
 
 struct TensorSlot {
   at::Tensor tensor;
-  int64_t bytes = 0;  // what this handle told V8 it keeps alive
+  int64_t bytes = 0;      // memory that this handle was first to hold
+  bool reported = false;  // whether V8 was told of it
 };
 
 struct GuardStack;  // see modes.h
@@ -67,8 +68,9 @@ class State {
   int32_t addTensor(at::Tensor tensor);
   at::Tensor& tensor(double handle, const char* what);
   void freeTensor(double handle);
-  // Reports memory held through handles to V8, in steps of at least a mebibyte.
-  void reportMemory(int64_t delta);
+  // Tells V8 of the memory behind a handle that only its collector may free. What a scope frees is not told: V8 would
+  // collect garbage again and again for memory that no collection can free.
+  void leaveToCollector(double handle);
 
   // Grows the argument buffer to at least `cells` 8-byte cells; what it held is kept.
   void growBuffer(size_t cells);
@@ -84,6 +86,9 @@ class State {
   int64_t liveBytes = 0;
 
  private:
+  // In steps of at least a mebibyte.
+  void reportMemory(int64_t delta);
+
   Napi::Env env_;
   Napi::Reference<Napi::ArrayBuffer> buffer_;
   double* cells_ = nullptr;

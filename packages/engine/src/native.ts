@@ -49,6 +49,7 @@ export interface GroupOptions {
 export interface Native {
   call(id: number, argumentCount: number): number;
   free(count: number): void;
+  leaveToCollector(handle: number): void;
   resolve(name: string): ResolvedOperator | null;
   operatorNames(): string[];
   buffer(): ArrayBuffer;

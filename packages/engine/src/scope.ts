@@ -52,6 +52,7 @@ function adopt(held: Held, scope: Scope | null): void {
     return;
   }
   registry.register(held, held.handle, held);
+  native.leaveToCollector(held.handle);
   countUnscoped();
 }
 

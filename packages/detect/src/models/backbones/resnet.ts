@@ -1,4 +1,4 @@
-import { nn, type Tensor, tensorOp } from "@sepc/engine";
+import { nn, scope, type Tensor, tensorOp } from "@sepc/engine";
 import type { Level } from "../level.js";
 
 const { BatchNorm2d, Conv2d, Module } = nn;
@@ -70,8 +70,10 @@ abstract class Block extends Module {
 
   /** [N, C, H, W] -> [N, C', H', W'] */
   forward(x: Tensor): Tensor {
-    const shortcut = this.downsample === null ? x : this.downsample.forward(x);
-    return relu_(add(this.residual(x), shortcut));
+    return scope(() => {
+      const shortcut = this.downsample === null ? x : this.downsample.forward(x);
+      return relu_(add(this.residual(x), shortcut));
+    });
   }
 }
 
