@@ -33,7 +33,7 @@ async function installNpmPackages() {
 
 async function compileTypeScript() {
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  await run(process.execPath, [compiler, "-b", "packages/engine", "packages/detect"], { cwd: root });
+  await run(process.execPath, [compiler, "-b", "packages/core", "packages/engine", "packages/detect"], { cwd: root });
   return undefined;
 }
 
