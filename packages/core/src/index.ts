@@ -1,1 +1,30 @@
-export {};
+export { type Box, type BoxConvention, extraPixel, iouOfRows } from "./boxes.js";
+export {
+  type BoxCoder,
+  type DeltaCoder,
+  type DistanceCoder,
+  decodeDelta,
+  largestLogRatio,
+} from "./coders.js";
+export {
+  type Candidates,
+  type DecodeSpec,
+  type Detection,
+  decode,
+  type Frame,
+  type Postprocess,
+} from "./decode.js";
+export { byScore, type NmsOptions, nms, type SoftNmsOptions, softNms } from "./nms.js";
+export {
+  type AnchorPriors,
+  anchorGrid,
+  baseAnchors,
+  type LevelSize,
+  levelSizes,
+  octaveScales,
+  type PointPriors,
+  type PriorSpec,
+  pointGrid,
+  priorsPerCell,
+  validPriors,
+} from "./priors.js";

@@ -34,6 +34,9 @@ export function readManifest(folder: string): readonly CaseEntry[] {
   }
 }
 
+/** A variant of a known kind that cannot be replayed yet. */
+export class NotKnown extends Error {}
+
 /** A case's tensors, and the comparison of results with them. */
 export class Case {
   readonly #tensors: ReadonlyMap<string, Tensor>;

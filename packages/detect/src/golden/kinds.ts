@@ -1,24 +1,18 @@
-import { backward, type nn, type Tensor, tensorOp } from "@sepc/engine";
+import { type Tensor, tensorOp } from "@sepc/engine";
 import { PConv } from "../models/necks/sepc/pconv.js";
 import { buildPyramidNorm } from "../models/necks/sepc/pyramidNorm.js";
 import { Sepc } from "../models/necks/sepc/sepc.js";
 import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
+import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
+import * as retinanet from "./retinanet.js";
 
-const add = tensorOp("aten::add.Tensor");
-const mul = tensorOp("aten::mul.Tensor");
-const sum = tensorOp("aten::sum");
 const sigmoid = tensorOp("aten::sigmoid");
 const narrow = tensorOp("aten::narrow");
 
 /** Replays one case: computes and compares everything that it holds. */
 export type Replay = (golden: Case) => void;
-
-/** Back-propagates Σ out·cot. */
-function backwardThrough(pairs: readonly (readonly [out: Tensor, cotangent: Tensor])[]): void {
-  backward(pairs.map(([out, cotangent]) => sum(mul(out, cotangent))).reduce((total, one) => add(total, one)));
-}
 
 const deformConv: Replay = (golden) => {
   const [x, weight, bias, offset] = ["x", "weight", "bias", "offset"].map((name) =>
@@ -72,19 +66,6 @@ const dcnPack: Replay = (golden) => {
 
 function inputLevels(golden: Case): Tensor[] {
   return golden.sizes.map((_, i) => golden.leaf(`in/x${i}`));
-}
-
-/** Gradients of inputs and parameters, and what training left in the running statistics. */
-function expectLearned(golden: Case, net: nn.Module, rename: (official: string) => string | null): void {
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
-  const parameters = new Map(net.namedParameters());
-  for (const name of golden.names("grad/param/")) {
-    golden.expect(`grad/param/${name}`, parameters.get(rename(name) ?? "")?.grad ?? null);
-  }
-  const state = net.stateDict();
-  for (const name of golden.names("after/param/"))
-    golden.expect(`after/param/${name}`, state.get(rename(name) ?? "") ?? null);
 }
 
 const norm: Replay = (golden) => {
@@ -148,4 +129,11 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   bn_variants: norm,
   pconv_module: pconv,
   sepc_neck: sepc,
+  anchors: retinanet.anchors,
+  max_iou_assign: retinanet.maxIouAssign,
+  bbox_coder: retinanet.bboxCoder,
+  retina_loss: retinanet.retinaLoss,
+  retina_get_bboxes: retinanet.getBboxes,
+  nms: retinanet.suppression,
+  head_forward: retinanet.sepcRetinaHead,
 };

@@ -11,6 +11,10 @@ export interface ResNetConfig {
   readonly depth: 18 | 34 | 50 | 101;
   /** Groups of the 3×3 convolutions: 32 or 64 make a ResNeXt. */
   readonly groups?: number | undefined;
+  /** Channels of the stem and of the first stage; 64 in the papers. */
+  readonly width?: number | undefined;
+  /** Blocks of each stage, where they are not the depth's own. */
+  readonly blocks?: readonly [number, number, number, number] | undefined;
   /** Channels of each group in the first stage: 4 for ResNeXt-64x4d. */
   readonly widthPerGroup?: number | undefined;
   /** Where a bottleneck halves the map: its 3×3 convolution ("pytorch") or its first 1×1 ("caffe"). */
@@ -112,8 +116,8 @@ class Bottleneck extends Block {
 
   constructor(inChannels: number, width: number, stride: number, config: ResNetConfig) {
     super();
-    const { groups = 1, widthPerGroup = 64, style = "pytorch" } = config;
-    const inner = Math.floor((width * widthPerGroup) / 64) * groups;
+    const { groups = 1, widthPerGroup = 64, style = "pytorch", width: base = 64 } = config;
+    const inner = groups === 1 ? width : Math.floor((width * widthPerGroup) / base) * groups;
     const outChannels = width * Bottleneck.expansion;
     this.conv1 = conv(inChannels, inner, 1, style === "caffe" ? stride : 1);
     this.bn1 = new BatchNorm2d({ numFeatures: inner });
@@ -143,14 +147,14 @@ export class ResNet extends Module {
 
   constructor(readonly config: ResNetConfig) {
     super();
-    this.conv1 = conv(3, 64, 7, 2);
-    this.bn1 = new BatchNorm2d({ numFeatures: 64 });
-    const { depth } = config;
+    const { depth, width: stem = 64, blocks = BLOCKS[depth] } = config;
+    this.conv1 = conv(3, stem, 7, 2);
+    this.bn1 = new BatchNorm2d({ numFeatures: stem });
     const expansion = depth < 50 ? BasicBlock.expansion : Bottleneck.expansion;
     const stage = (index: 0 | 1 | 2 | 3): Block[] => {
-      const width = 64 * 2 ** index;
-      const before = index === 0 ? 64 : (width / 2) * expansion;
-      return Array.from({ length: BLOCKS[depth][index] }, (_, i) => {
+      const width = stem * 2 ** index;
+      const before = index === 0 ? stem : (width / 2) * expansion;
+      return Array.from({ length: blocks[index] }, (_, i) => {
         const stride = i === 0 && index > 0 ? 2 : 1;
         const inChannels = i === 0 ? before : width * expansion;
         return depth < 50
@@ -169,7 +173,7 @@ export class ResNet extends Module {
     const expansion = this.config.depth < 50 ? BasicBlock.expansion : Bottleneck.expansion;
     return [0, 1, 2, 3].map((i) => ({
       name: `c${i + 2}`,
-      channels: 64 * 2 ** i * expansion,
+      channels: (this.config.width ?? 64) * 2 ** i * expansion,
       stride: 4 * 2 ** i,
     }));
   }
