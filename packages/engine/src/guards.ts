@@ -86,6 +86,31 @@ const shuffleFactor: Guard = ([, factor]) =>
     ? say("upscale_factor", "a number below 2^31", factor)
     : undefined;
 
+/** The count of the result's elements must not overflow. */
+const repeats: Guard = ([self, count]) => {
+  const numel = shapeOf(self)?.reduce((product, size) => product * size, 1);
+  if (numel === undefined || !isNumber(count) || numel * Number(count) < 2 ** 48) return undefined;
+  return say("repeats", "a result of less than 2^48 elements", count);
+};
+
+/** Sizes that sum_to_size can reach: as many as the tensor has at most, each 1 or the tensor's own. */
+const reachable: Guard = ([self, size]) => {
+  const [shape, wanted] = [shapeOf(self), numbers(size)];
+  if (shape === undefined || wanted === undefined) return undefined;
+  const own = shape.slice(shape.length - Math.min(wanted.length, shape.length));
+  const right = wanted.length <= shape.length && wanted.every((one, i) => one === 1 || one === own[i]);
+  return right ? undefined : say("size", `sizes that [${shape.join(", ")}] can be summed to`, wanted);
+};
+
+/** Two tensors of one shape. */
+const sameShape =
+  (a: number, b: number, argument: string): Guard =>
+  (values) => {
+    const [first, second] = [shapeOf(values[a]), shapeOf(values[b])];
+    if (first === undefined || second === undefined || String(first) === String(second)) return undefined;
+    return say(argument, `shape [${first.join(", ")}]`, second);
+  };
+
 /** Weights of a recurrent cell: as many matrices of the hidden size, stacked, as it has gates. */
 const recurrentCell =
   (gates: number): Guard =>
@@ -135,26 +160,43 @@ const guards: Readonly<Record<string, Guard>> = {
   "aten::histogramdd.int_bins": entries(1, "bins", 1),
   "aten::lstm.data": packed,
   "aten::lstm_cell": both(entries(1, "hx", 2), recurrentCell(4)),
+  "aten::lu_unpack": refused("use linalg_lu"),
   "aten::matrix_exp_backward": internal,
+  "aten::max_pool1d": sizes(1, "kernel_size", 1, 1),
+  "aten::max_pool1d_with_indices": sizes(1, "kernel_size", 1, 1),
   "aten::max_pool2d_with_indices_backward": internal,
   "aten::max_pool3d_with_indices_backward": internal,
   "aten::max_unpool2d": sizes(2, "output_size", 2, 1),
   "aten::max_unpool3d": sizes(2, "output_size", 3, 1),
+  "aten::native_batch_norm": refused("use batch_norm"),
+  "aten::native_batch_norm_backward": internal,
   "aten::native_channel_shuffle": refused("use channel_shuffle"),
   "aten::pixel_shuffle": shuffleFactor,
   "aten::quantized_lstm_cell": quantized,
+  "aten::reflection_pad1d": entries(1, "padding", 2),
   "aten::reflection_pad1d_backward": internal,
+  "aten::reflection_pad2d": entries(1, "padding", 4),
   "aten::reflection_pad2d_backward": internal,
+  "aten::reflection_pad3d": entries(1, "padding", 6),
   "aten::reflection_pad3d_backward": internal,
+  "aten::repeat_interleave.self_int": repeats,
+  "aten::replication_pad1d": entries(1, "padding", 2),
   "aten::replication_pad1d_backward": internal,
+  "aten::replication_pad2d": entries(1, "padding", 4),
   "aten::replication_pad2d_backward": internal,
+  "aten::replication_pad3d": entries(1, "padding", 6),
   "aten::replication_pad3d_backward": internal,
   "aten::rnn_relu.data": packed,
   "aten::rnn_relu_cell": recurrentCell(1),
   "aten::rnn_tanh.data": packed,
   "aten::rnn_tanh_cell": recurrentCell(1),
+  "aten::rrelu_with_noise": sameShape(0, 1, "noise"),
+  "aten::rrelu_with_noise_": sameShape(0, 1, "noise"),
   "aten::slow_conv3d": refused("use conv3d"),
   "aten::slow_conv3d_forward": refused("use conv3d"),
+  "aten::slow_conv_transpose2d": refused("use convTranspose2d"),
+  "aten::slow_conv_transpose3d": refused("use conv_transpose3d"),
+  "aten::sum_to_size": reachable,
   "aten::thnn_conv2d": refused("use conv2d"),
   "aten::to_sparse_bsc": sizes(1, "blocksize", 2, 1),
   "aten::to_sparse_bsr": sizes(1, "blocksize", 2, 1),

@@ -6,6 +6,7 @@ import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
+import * as networks from "./networks.js";
 import * as retinanet from "./retinanet.js";
 
 const sigmoid = tensorOp("aten::sigmoid");
@@ -136,4 +137,7 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
   head_forward: retinanet.sepcRetinaHead,
+  backbone: networks.backbone,
+  neck: networks.neck,
+  e2e_train_step: networks.trainStep,
 };

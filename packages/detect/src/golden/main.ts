@@ -16,7 +16,9 @@ function faultOf(folder: string, entry: CaseEntry): { fault: string | null; wors
       .filter(([, share]) => !(share <= 1))
       .map(([name, share]) => `${name} (${share.toPrecision(3)})`);
     const faults = [...bad, ...golden.missed.map((name) => `${name} was not computed`)];
-    return { fault: faults.length > 0 ? faults.join(", ") : null, worst, results: golden.shares.size };
+    const more = faults.length > 8 ? ` and ${faults.length - 8} more` : "";
+    const fault = faults.length > 0 ? `${faults.slice(0, 8).join(", ")}${more}` : null;
+    return { fault, worst, results: golden.shares.size };
   } catch (error) {
     if (error instanceof NotKnown) throw error;
     return { fault: (error as Error).message, worst: Number.NaN, results: 0 };

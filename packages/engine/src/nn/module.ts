@@ -200,9 +200,10 @@ export abstract class Module {
     return report;
   }
 
-  /** Switches this module and all below it to training (or, with false, to evaluation). */
+  /** Switches this module and, through their own train(), all below it to training (or, with false, to evaluation). */
   train(on = true): this {
-    for (const [, module] of this.namedModules()) module.training = on;
+    this.training = on;
+    for (const [, member] of this.#members()) if (member instanceof Module) member.train(on);
     return this;
   }
 

@@ -1,0 +1,42 @@
+import { EngineError } from "@sepc/engine";
+import { z } from "zod";
+import type { Detector } from "./detector.js";
+import type { RetinaNetConfig } from "./retinanet/config.js";
+import { retinanet } from "./retinanet/index.js";
+import type { DetectorSpec } from "./spec.js";
+
+export { Detector, type Losses, type Truth } from "./detector.js";
+export type { DetectorSpec } from "./spec.js";
+
+/** Configurations of all detectors, told apart by `detector`. */
+export type DetectorConfig = RetinaNetConfig;
+
+// Each entry's functions take its own configuration; the name in it picks the entry.
+const DETECTORS = { retinanet } as const satisfies { [K in DetectorConfig["detector"]]: unknown };
+
+export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];
+
+function specOf(name: unknown): DetectorSpec<DetectorConfig> {
+  if (typeof name === "string" && Object.hasOwn(DETECTORS, name))
+    return DETECTORS[name as DetectorConfig["detector"]];
+  throw new EngineError(
+    "BAD_ARGUMENT",
+    `model.detector: expected one of ${detectorNames.join(", ")}, got ${JSON.stringify(name)}`,
+  );
+}
+
+/**
+ * Checks a detector's configuration and fills in defaults.
+ * @throws EngineError BAD_ARGUMENT with the path to each value that is unknown or impossible.
+ */
+export function parseDetector(raw: unknown): DetectorConfig {
+  const { schema } = specOf((raw as { detector?: unknown } | null)?.detector);
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) throw new EngineError("BAD_ARGUMENT", `model: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** @param classes how many there are, without background */
+export function buildDetector(config: DetectorConfig, classes: number): Detector {
+  return specOf(config.detector).build(config, classes);
+}

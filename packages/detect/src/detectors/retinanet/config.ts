@@ -1,0 +1,45 @@
+import { octaveScales } from "@sepc/core";
+import { z } from "zod";
+import {
+  assignerSchema,
+  backboneSchema,
+  coderSchema,
+  focalSchema,
+  neckSchema,
+  postprocessSchema,
+  towerSchema,
+} from "../schema.js";
+
+/** RetinaNet (Lin et al. 2017) with any head tower. Defaults are the paper's settings. */
+export const retinaNetSchema = z.strictObject({
+  detector: z.literal("retinanet"),
+  backbone: backboneSchema,
+  neck: neckSchema.prefault({}),
+  tower: towerSchema,
+  anchors: z
+    .strictObject({
+      /** Side of the smallest anchor, in strides. */
+      base: z.number().positive().default(4),
+      scalesPerOctave: z.int().positive().default(3),
+      /** Height over width. */
+      ratios: z.array(z.number().positive()).min(1).default([0.5, 1, 2]),
+    })
+    .prefault({}),
+  assigner: assignerSchema.prefault({}),
+  coder: coderSchema.prefault({}),
+  focal: focalSchema.prefault({}),
+  /** Where smooth L1 becomes straight. */
+  beta: z.number().min(0).default(0.11),
+  allowedBorder: z.int().min(-1).default(-1),
+  postprocess: postprocessSchema.prefault({}),
+  /** mmdetection 1.x's conventions of boxes: for its weights. */
+  legacyBoxes: z.boolean().default(false),
+});
+
+export type RetinaNetConfig = z.infer<typeof retinaNetSchema>;
+
+/** Stride of each level, finest first. */
+export const stridesOf = (levels: number): number[] => Array.from({ length: levels }, (_, i) => 8 * 2 ** i);
+
+export const scalesOf = ({ anchors }: RetinaNetConfig): number[] =>
+  octaveScales(anchors.base, anchors.scalesPerOctave);

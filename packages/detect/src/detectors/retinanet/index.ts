@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type RetinaNetConfig, retinaNetSchema } from "./config.js";
+import { RetinaNet } from "./network.js";
+
+export const retinanet: DetectorSpec<RetinaNetConfig> = {
+  name: "retinanet",
+  title: "RetinaNet",
+  schema: retinaNetSchema,
+  build: (config, classes) => new RetinaNet(config, classes),
+};

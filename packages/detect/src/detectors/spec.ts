@@ -1,0 +1,12 @@
+import type { z } from "zod";
+import type { Detector } from "./detector.js";
+
+/** All that the rest of the software knows of a detector. */
+export interface DetectorSpec<Config extends { readonly detector: string }> {
+  /** As in its configuration's `detector`. */
+  readonly name: Config["detector"];
+  readonly title: string;
+  /** Checks a configuration and fills in defaults. */
+  readonly schema: z.ZodType<Config>;
+  build(config: Config, classes: number): Detector;
+}

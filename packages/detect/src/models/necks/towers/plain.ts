@@ -1,0 +1,38 @@
+import { nn, type Tensor } from "@sepc/engine";
+import { OffsetConv } from "../sepc/offsetConv.js";
+import { buildPyramidNorm, type PyramidNorm, type PyramidNormKind } from "../sepc/pyramidNorm.js";
+
+export interface StackConfig {
+  readonly channels: number;
+  readonly levels: number;
+  readonly depth: number;
+  readonly norm: PyramidNormKind;
+  /** Whether kernels deform, on all levels but the lowest. */
+  readonly deformable: boolean;
+}
+
+/** A branch of RetinaNet's head: 3×3 convolutions shared by all levels, each with a ReLU. */
+export class ConvStack extends nn.Module {
+  readonly convs: OffsetConv[];
+  readonly norms: PyramidNorm[];
+
+  constructor({ channels, levels, depth, norm, deformable }: StackConfig) {
+    super();
+    const layers = Array.from({ length: depth });
+    this.convs = layers.map(
+      () => new OffsetConv({ inChannels: channels, outChannels: channels, deformable }),
+    );
+    this.norms = layers.map(() => buildPyramidNorm(norm, channels, levels));
+  }
+
+  /** [N, C, H_l, W_l], finest first -> the same. */
+  forward(levels: readonly Tensor[]): Tensor[] {
+    return this.convs.reduce<Tensor[]>(
+      (maps, conv, i) => {
+        const after = maps.map((map, level) => conv.forward(map, level > 0));
+        return (this.norms[i] as PyramidNorm).forward(after).map((map) => map.relu());
+      },
+      [...levels],
+    );
+  }
+}

@@ -1,0 +1,120 @@
+import { EngineError } from "@sepc/engine";
+import type { TowerChoice } from "../detectors/schema.js";
+import { parseRunConfig, type RunConfig, type RunConfigInput } from "../train/config.js";
+
+/** Head towers by the names that presets carry. */
+export const TOWERS = {
+  fpn: { kind: "plain" },
+  pconv: { kind: "pconv" },
+  "pconv-ibn": { kind: "pconv", norm: "integrated" },
+  "sepc-lite": { kind: "sepc-lite", norm: "integrated" },
+  sepc: { kind: "sepc", norm: "integrated" },
+  dcn: { kind: "deformable" },
+} as const satisfies Record<string, Partial<TowerChoice> & Pick<TowerChoice, "kind">>;
+
+export type TowerName = keyof typeof TOWERS;
+
+const BACKBONES = {
+  r18: { depth: 18 },
+  r34: { depth: 34 },
+  r50: { depth: 50 },
+  r101: { depth: 101 },
+  "x101-32x4d": { depth: 101, groups: 32, widthPerGroup: 4 },
+  "x101-64x4d": { depth: 101, groups: 64, widthPerGroup: 4 },
+} as const;
+
+type BackboneName = keyof typeof BACKBONES;
+
+const WEIGHTS: Readonly<Record<BackboneName, string>> = {
+  r18: "resnet18",
+  r34: "resnet34",
+  r50: "resnet50",
+  r101: "resnet101",
+  "x101-32x4d": "scratch",
+  "x101-64x4d": "resnext101_64x4d",
+};
+
+/** 12 epochs (1x) and 24 with scale jitter (2x), as the paper's Tables 1 and 3; rates are for 16 pictures a step. */
+const SCHEDULES = {
+  "1x": { epochs: 12, milestones: [8, 11], scales: [[1333, 800]], draw: "value" },
+  "2x": {
+    epochs: 24,
+    milestones: [16, 22],
+    scales: [
+      [1333, 640],
+      [1333, 800],
+    ],
+    draw: "range",
+  },
+} as const;
+
+type ScheduleName = keyof typeof SCHEDULES;
+
+function paperPreset(backbone: BackboneName, tower: TowerName, schedule: ScheduleName): RunConfigInput {
+  const { epochs, milestones, scales, draw } = SCHEDULES[schedule];
+  return {
+    model: { detector: "retinanet", backbone: BACKBONES[backbone], tower: TOWERS[tower] } as never,
+    input: { scales: scales.map(([long, short]) => [long, short]), draw, testScale: [1333, 800] },
+    schedule: { epochs, milestones: [...milestones], lr: 0.01, batchSize: 16 },
+    weights: WEIGHTS[backbone],
+  };
+}
+
+/** For a few hundred pictures and a processor: a narrow ResNet-18 with normalised towers, from scratch. */
+function smallPreset(tower: TowerName): RunConfigInput {
+  const choice = TOWERS[tower];
+  return {
+    model: {
+      detector: "retinanet",
+      backbone: { depth: 18, width: 32, frozenStages: 0, normEval: false },
+      neck: { channels: 64 },
+      tower: { norm: "integrated", ...choice, depth: 2 },
+      postprocess: { scoreThreshold: 0.05 },
+    } as never,
+    input: { scales: [[320, 320]], photometric: 0.5, crop: 0.3 },
+    schedule: {
+      epochs: 40,
+      shape: "cosine",
+      optimizer: "adamw",
+      lr: 1e-3,
+      weightDecay: 0.05,
+      batchSize: 8,
+      warmup: { steps: 100, from: 0.1 },
+      clip: 10,
+      ema: 0.998,
+    },
+    evaluateEvery: 5,
+  };
+}
+
+const makers = new Map<string, () => RunConfigInput>();
+for (const tower of Object.keys(TOWERS) as TowerName[]) {
+  makers.set(`retinanet_small_${tower}`, () => smallPreset(tower));
+  for (const backbone of Object.keys(BACKBONES) as BackboneName[])
+    for (const schedule of Object.keys(SCHEDULES) as ScheduleName[])
+      makers.set(`retinanet_${backbone}_${tower}_${schedule}`, () => paperPreset(backbone, tower, schedule));
+}
+
+export const presetNames: readonly string[] = [...makers.keys()];
+
+/** Names that share most letters in a row with a misspelt one. */
+function nearest(name: string): string[] {
+  const parts = name.split(/[_-]/);
+  const score = (candidate: string): number => parts.filter((part) => candidate.includes(part)).length;
+  return [...presetNames].sort((a, b) => score(b) - score(a)).slice(0, 3);
+}
+
+/**
+ * A complete configuration by name: `retinanet_r50_sepc-lite_1x`.
+ * @throws EngineError BAD_ARGUMENT naming the nearest presets.
+ */
+export function preset(name: string): RunConfig {
+  const make = makers.get(name);
+  if (make === undefined) {
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `preset "${name}": there is none of that name; nearest: ${nearest(name).join(", ")} (all: sepc models)`,
+    );
+  }
+  return parseRunConfig(make(), `preset ${name}`);
+}
