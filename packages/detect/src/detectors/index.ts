@@ -1,6 +1,8 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
 import type { Detector } from "./detector.js";
+import type { FreeAnchorConfig } from "./freeanchor/config.js";
+import { freeanchor } from "./freeanchor/index.js";
 import type { RetinaNetConfig } from "./retinanet/config.js";
 import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
@@ -9,16 +11,21 @@ export { Detector, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig;
+export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig;
 
-// Each entry's functions take its own configuration; the name in it picks the entry.
-const DETECTORS = { retinanet } as const satisfies { [K in DetectorConfig["detector"]]: unknown };
+const DETECTORS: {
+  readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
+} = {
+  retinanet,
+  freeanchor,
+};
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];
 
+/** The entry whose functions take the configuration that names it. */
 function specOf(name: unknown): DetectorSpec<DetectorConfig> {
   if (typeof name === "string" && Object.hasOwn(DETECTORS, name))
-    return DETECTORS[name as DetectorConfig["detector"]];
+    return DETECTORS[name as DetectorConfig["detector"]] as unknown as DetectorSpec<DetectorConfig>;
   throw new EngineError(
     "BAD_ARGUMENT",
     `model.detector: expected one of ${detectorNames.join(", ")}, got ${JSON.stringify(name)}`,

@@ -1,4 +1,5 @@
 // The parts that configurations of detectors share. Unknown keys are refused.
+import { type AnchorPriors, octaveScales } from "@sepc/core";
 import { z } from "zod";
 
 const positive = z.int().positive();
@@ -35,6 +36,33 @@ export const towerSchema = z.strictObject({
   /** 1 keeps maps at their level's size (the paper); 0 is what the official weights need. */
   extraPadding: z.union([z.literal(0), z.literal(1)]).default(1),
 });
+
+export const anchorSchema = z.strictObject({
+  /** Side of the smallest anchor, in strides. */
+  base: z.number().positive().default(4),
+  scalesPerOctave: positive.default(3),
+  /** Height over width. */
+  ratios: z.array(z.number().positive()).min(1).default([0.5, 1, 2]),
+});
+
+/** Stride of each level, finest first: P3's is 8. */
+export const stridesOf = (levels: number): number[] => Array.from({ length: levels }, (_, i) => 8 * 2 ** i);
+
+/** A detector's anchors from its configuration. */
+export function anchorsOf(config: {
+  readonly anchors: z.infer<typeof anchorSchema>;
+  readonly neck: { readonly levels: number };
+  readonly legacyBoxes: boolean;
+}): AnchorPriors {
+  const { anchors, neck, legacyBoxes } = config;
+  return {
+    kind: "anchors",
+    strides: stridesOf(neck.levels),
+    ratios: anchors.ratios,
+    scales: octaveScales(anchors.base, anchors.scalesPerOctave),
+    legacyBoxes,
+  };
+}
 
 const share = z.number().min(0).max(1);
 

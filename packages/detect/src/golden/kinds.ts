@@ -136,6 +136,7 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_loss: retinanet.retinaLoss,
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
+  freeanchor_loss: retinanet.freeAnchorLoss,
   head_forward: retinanet.sepcRetinaHead,
   backbone: networks.backbone,
   neck: networks.neck,

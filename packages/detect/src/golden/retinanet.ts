@@ -13,6 +13,7 @@ import {
 } from "@sepc/core";
 import { backward, fromTypedArray, ops, type Tensor } from "@sepc/engine";
 import type { Losses, Truth } from "../detectors/detector.js";
+import { freeAnchorLosses } from "../detectors/freeanchor/training.js";
 import {
   batchTargets,
   labelsOfLevel,
@@ -156,11 +157,17 @@ export function levelsOf(golden: Case, leaves: boolean): LevelOutput[] {
   return golden.sizes.map((_, i) => ({ cls: take(`in/cls_score${i}`), box: take(`in/bbox_pred${i}`) }));
 }
 
+/** "loss_box.3" is "loss_bbox3", "loss_positive_bag" is "positive_bag_loss". */
+const officialLoss = (name: string): string =>
+  name
+    .replace(".", "")
+    .replace("loss_box", "loss_bbox")
+    .replace(/^loss_(.*_bag)$/, "$1_loss");
+
 /** Compares losses, level by level, with mmdetection's names; returns their sum. */
 export function expectLosses(golden: Case, losses: Losses): Tensor {
   const all = Object.entries(losses);
-  for (const [name, loss] of all)
-    golden.expect(`out/${name.replace(".", "").replace("loss_box", "loss_bbox")}`, loss);
+  for (const [name, loss] of all) golden.expect(`out/${officialLoss(name)}`, loss);
   return all.map(([, loss]) => loss).reduce((sum, loss) => sum.add(loss));
 }
 
@@ -306,4 +313,23 @@ export function sepcRetinaHead(golden: Case): void {
     ]),
   );
   expectLearned(golden, head, rename);
+}
+
+export function freeAnchorLoss(golden: Case): void {
+  const levels = levelsOf(golden, true);
+  const config = {
+    anchors: anchorsOf(golden),
+    coder: coderOf(golden),
+    bagSize: 50,
+    boxThreshold: 0.6,
+    gamma: 2,
+    alpha: 0.5,
+    beta: 0.11,
+    boxWeight: 0.75,
+  };
+  const total = expectLosses(golden, freeAnchorLosses(config, levels, truthsOf(golden)));
+  golden.expect("out/total", total);
+  backward(total);
+  for (const name of golden.names("grad/in/"))
+    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
 }

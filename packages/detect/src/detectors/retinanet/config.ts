@@ -1,6 +1,6 @@
-import { octaveScales } from "@sepc/core";
 import { z } from "zod";
 import {
+  anchorSchema,
   assignerSchema,
   backboneSchema,
   coderSchema,
@@ -16,15 +16,7 @@ export const retinaNetSchema = z.strictObject({
   backbone: backboneSchema,
   neck: neckSchema.prefault({}),
   tower: towerSchema,
-  anchors: z
-    .strictObject({
-      /** Side of the smallest anchor, in strides. */
-      base: z.number().positive().default(4),
-      scalesPerOctave: z.int().positive().default(3),
-      /** Height over width. */
-      ratios: z.array(z.number().positive()).min(1).default([0.5, 1, 2]),
-    })
-    .prefault({}),
+  anchors: anchorSchema.prefault({}),
   assigner: assignerSchema.prefault({}),
   coder: coderSchema.prefault({}),
   focal: focalSchema.prefault({}),
@@ -37,9 +29,3 @@ export const retinaNetSchema = z.strictObject({
 });
 
 export type RetinaNetConfig = z.infer<typeof retinaNetSchema>;
-
-/** Stride of each level, finest first. */
-export const stridesOf = (levels: number): number[] => Array.from({ length: levels }, (_, i) => 8 * 2 ** i);
-
-export const scalesOf = ({ anchors }: RetinaNetConfig): number[] =>
-  octaveScales(anchors.base, anchors.scalesPerOctave);

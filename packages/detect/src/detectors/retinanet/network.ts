@@ -1,21 +1,18 @@
 import type { AnchorPriors, DecodeSpec, DeltaCoder } from "@sepc/core";
 import type { Tensor } from "@sepc/engine";
-import { ResNet } from "../../models/backbones/resnet.js";
-import { DensePrediction, type LevelOutput } from "../../models/heads/dense.js";
+import { cellsCut, DenseNetwork } from "../../models/denseNetwork.js";
+import type { LevelOutput } from "../../models/heads/dense.js";
 import { type CandidateTensors, selectCandidates } from "../../models/heads/select.js";
-import { Fpn } from "../../models/necks/fpn.js";
-import { buildTower, type Tower } from "../../models/necks/towers/index.js";
 import { Detector, type Losses, type Truth } from "../detector.js";
-import { type RetinaNetConfig, scalesOf, stridesOf } from "./config.js";
+import { anchorsOf } from "../schema.js";
+import type { RetinaNetConfig } from "./config.js";
 import { batchTargets, type RetinaTrainingConfig, retinaLosses } from "./training.js";
 
-/** Picture -> backbone -> feature pyramid -> tower -> class and box maps of each level. */
+/** Lin et al. 2017. */
 export class RetinaNet extends Detector<LevelOutput[]> {
-  readonly backbone: ResNet;
-  readonly neck: Fpn;
-  readonly tower: Tower;
-  readonly head: DensePrediction;
+  readonly network: DenseNetwork;
   readonly decodeSpec: DecodeSpec;
+  readonly #anchorsPerCell: number;
   readonly #training: RetinaTrainingConfig;
 
   /** @param classes how many there are, without background */
@@ -24,30 +21,27 @@ export class RetinaNet extends Detector<LevelOutput[]> {
     readonly classes: number,
   ) {
     super();
-    const { backbone, neck, tower, anchors, coder, legacyBoxes, postprocess } = config;
-    this.backbone = new ResNet(backbone);
-    this.neck = new Fpn({ ...neck, inLevels: this.backbone.levels.slice(1) });
-    this.tower = buildTower(tower, { channels: neck.channels, levels: neck.levels });
-    const scales = scalesOf(config);
-    const anchorsPerCell = scales.length * anchors.ratios.length;
-    this.head = new DensePrediction({ channels: neck.channels, anchorsPerCell, classes });
-    const priors: AnchorPriors = {
-      kind: "anchors",
-      strides: stridesOf(neck.levels),
-      ratios: anchors.ratios,
-      scales,
-      legacyBoxes,
-    };
+    const { coder, legacyBoxes, postprocess, assigner, focal, beta, allowedBorder } = config;
+    const anchors: AnchorPriors = anchorsOf(config);
+    this.#anchorsPerCell = anchors.scales.length * anchors.ratios.length;
+    this.network = new DenseNetwork(config, { anchorsPerCell: this.#anchorsPerCell, classes });
     const deltas: DeltaCoder = { kind: "delta", ...coder, legacyBoxes };
-    const cut = tower.extraPadding === 0 && tower.kind !== "plain" ? 2 : 0;
-    this.decodeSpec = { priors, coder: deltas, legacyBoxes, cut, postprocess };
-    const { assigner, focal, beta, allowedBorder } = config;
-    this.#training = { anchors: priors, coder: deltas, assigner, focal, beta, allowedBorder };
+    this.decodeSpec = {
+      priors: anchors,
+      coder: deltas,
+      legacyBoxes,
+      cut: cellsCut(config.tower),
+      postprocess,
+    };
+    this.#training = { anchors, coder: deltas, assigner, focal, beta, allowedBorder };
+  }
+
+  protected override fieldNames(): Record<string, string> {
+    return { network: "" };
   }
 
   forward(images: Tensor): LevelOutput[] {
-    const { cls, box } = this.tower.forward(this.neck.forward(this.backbone.forward(images).slice(1)));
-    return cls.map((map, level) => this.head.forward(map, box[level] as Tensor));
+    return this.network.forward(images);
   }
 
   losses(raw: LevelOutput[], truths: readonly Truth[]): Losses {
@@ -56,8 +50,9 @@ export class RetinaNet extends Detector<LevelOutput[]> {
   }
 
   candidates(raw: LevelOutput[]): CandidateTensors {
-    const { anchors, postprocess } = this.config;
-    const anchorsPerCell = scalesOf(this.config).length * anchors.ratios.length;
-    return selectCandidates(raw, { anchorsPerCell, perLevel: postprocess.perLevel });
+    return selectCandidates(raw, {
+      anchorsPerCell: this.#anchorsPerCell,
+      perLevel: this.config.postprocess.perLevel,
+    });
   }
 }

@@ -17,7 +17,7 @@ export interface CandidateTensors {
 }
 
 /** [N, A·W, H, W'] -> [N, H·W'·A, W]: a row for each prior, cell by cell. */
-function byPrior(map: Tensor, anchors: number): Tensor {
+export function byPrior(map: Tensor, anchors: number): Tensor {
   const [batch, channels, height, width] = map.shape as [number, number, number, number];
   return map
     .reshape([batch, anchors, channels / anchors, height, width])

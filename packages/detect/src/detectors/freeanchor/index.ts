@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type FreeAnchorConfig, freeAnchorSchema } from "./config.js";
+import { FreeAnchor } from "./network.js";
+
+export const freeanchor: DetectorSpec<FreeAnchorConfig> = {
+  name: "freeanchor",
+  title: "FreeAnchor",
+  schema: freeAnchorSchema,
+  build: (config, classes) => new FreeAnchor(config, classes),
+};
