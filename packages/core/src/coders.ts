@@ -12,7 +12,12 @@ export interface DistanceCoder {
   readonly kind: "distance";
 }
 
-export type BoxCoder = DeltaCoder | DistanceCoder;
+/** Distances from an anchor's centre to the bottom, top, left and right, in the anchor's sides (FSAF, in its order). */
+export interface TblrCoder extends BoxConvention {
+  readonly kind: "tblr";
+}
+
+export type BoxCoder = DeltaCoder | DistanceCoder | TblrCoder;
 
 /** Sides change by at most this factor: exp of it is 62.5. */
 export const largestLogRatio = Math.abs(Math.log(16 / 1000));
@@ -36,4 +41,24 @@ export function decodeDelta(
   const width = anchorWidth * Math.exp(limited(dw)) - extra;
   const height = anchorHeight * Math.exp(limited(dh)) - extra;
   return [centreX - width / 2, centreY - height / 2, centreX + width / 2, centreY + height / 2];
+}
+
+/** Box of one row of distances against one anchor. */
+export function decodeTblr(
+  coder: TblrCoder,
+  distances: ArrayLike<number>,
+  at: number,
+  anchor: readonly [number, number, number, number],
+): [number, number, number, number] {
+  const extra = extraPixel(coder);
+  const [bottom, top, left, right] = [0, 1, 2, 3].map((i) => distances[at + i] as number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [x1, y1, x2, y2] = anchor;
+  const [width, height] = [x2 - x1 + extra, y2 - y1 + extra];
+  const [x, y] = [(x1 + x2 + extra) / 2, (y1 + y2 + extra) / 2];
+  return [x - left * width, y - top * height, x + right * width - extra, y + bottom * height - extra];
 }

@@ -1,5 +1,5 @@
 import { type Box, extraPixel } from "./boxes.js";
-import { type BoxCoder, decodeDelta } from "./coders.js";
+import { type BoxCoder, decodeDelta, decodeTblr } from "./coders.js";
 import { nms, softNms } from "./nms.js";
 import { type AnchorPriors, baseAnchors, type LevelSize, type PriorSpec, priorsPerCell } from "./priors.js";
 
@@ -106,6 +106,7 @@ function decodeRow(spec: DecodeSpec, index: PriorIndex, candidates: Candidates, 
   const { coder } = spec;
   const place = candidates.priors[row] as number;
   if (coder.kind === "delta") return decodeDelta(coder, candidates.boxes, 4 * row, index.anchor(place));
+  if (coder.kind === "tblr") return decodeTblr(coder, candidates.boxes, 4 * row, index.anchor(place));
   const [x, y] = index.point(place);
   const [left, top, right, bottom] = candidates.boxes.subarray(4 * row, 4 * row + 4) as unknown as Box;
   return [x - left, y - top, x + right, y + bottom];

@@ -4,7 +4,9 @@ export {
   type DeltaCoder,
   type DistanceCoder,
   decodeDelta,
+  decodeTblr,
   largestLogRatio,
+  type TblrCoder,
 } from "./coders.js";
 export {
   type Candidates,

@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { Detector } from "./detector.js";
 import type { FreeAnchorConfig } from "./freeanchor/config.js";
 import { freeanchor } from "./freeanchor/index.js";
+import type { FsafConfig } from "./fsaf/config.js";
+import { fsaf } from "./fsaf/index.js";
 import type { RetinaNetConfig } from "./retinanet/config.js";
 import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
@@ -11,13 +13,14 @@ export { Detector, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig;
+export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig;
 
 const DETECTORS: {
   readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
 } = {
   retinanet,
   freeanchor,
+  fsaf,
 };
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];

@@ -6,6 +6,7 @@ import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
+import * as fsaf from "./fsaf.js";
 import * as networks from "./networks.js";
 import * as retinanet from "./retinanet.js";
 
@@ -136,6 +137,8 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_loss: retinanet.retinaLoss,
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
+  fsaf_parts: fsaf.parts,
+  fsaf_loss: fsaf.loss,
   freeanchor_loss: retinanet.freeAnchorLoss,
   head_forward: retinanet.sepcRetinaHead,
   backbone: networks.backbone,

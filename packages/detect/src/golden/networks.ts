@@ -76,6 +76,7 @@ function enlarged(image: Tensor, times: number): Tensor {
 const DETECTOR_OF: Readonly<Record<string, string>> = {
   SepcRetinaHead: "retinanet",
   SepcFreeAnchorRetinaHead: "freeanchor",
+  FSAFHead: "fsaf",
 };
 
 export function trainStep(golden: Case): void {

@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type FsafConfig, fsafSchema } from "./config.js";
+import { Fsaf } from "./network.js";
+
+export const fsaf: DetectorSpec<FsafConfig> = {
+  name: "fsaf",
+  title: "FSAF",
+  schema: fsafSchema,
+  build: (config, classes) => new Fsaf(config, classes),
+};
