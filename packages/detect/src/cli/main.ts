@@ -10,6 +10,11 @@ interface Verb {
 
 const VERBS: readonly Verb[] = [
   {
+    name: "train",
+    help: "train a detector on your pictures",
+    load: () => import("./train.js"),
+  },
+  {
     name: "setup",
     help: "find libtorch and build the native code",
     load: () => import("./setup.js"),

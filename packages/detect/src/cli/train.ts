@@ -1,0 +1,71 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { EngineError } from "@sepc/engine";
+import type { Command } from "commander";
+import { presetNames } from "../presets/index.js";
+import { runTraining } from "./train/run.js";
+
+export interface TrainArguments {
+  readonly preset?: string;
+  readonly config?: string;
+  readonly data?: string;
+  readonly train?: string;
+  readonly val?: string;
+  readonly out: string;
+  readonly weights?: string;
+  readonly set: readonly string[];
+  readonly resume: boolean;
+  readonly device?: string;
+  readonly json: boolean;
+  readonly report: boolean;
+}
+
+const examples = `
+Data is a folder or file that sepc data check accepts: COCO JSON, Pascal VOC, YOLO.
+
+Examples:
+  npx sepc train --preset retinanet_small_sepc-lite --data my-pictures
+  npx sepc train --preset retinanet_r50_sepc-lite_1x --train train.json --val val.json --weights resnet50.pth
+  npx sepc train --preset retinanet_small_fpn --data my-pictures --set schedule.epochs=80 --set schedule.lr=0.002
+  npx sepc train --config sepc.config.ts --data my-pictures --out runs/mine
+  npx sepc train --resume --out runs/mine`;
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function define(command: Command): void {
+  command
+    .description("train a detector")
+    .option("--preset <name>", `settings to start from, as ${presetNames[0]} (all: sepc models)`)
+    .option("--config <file>", "sepc.config.ts, .mjs or .json: an object, in place of --preset")
+    .option("--data <path>", "data set with splits train and val")
+    .option("--train <path>", "training data, in place of --data")
+    .option("--val <path>", "validation data, in place of --data")
+    .option("--out <folder>", "where the run goes", "runs/train")
+    .option("--weights <file>", "weights to start from: .safetensors or .pth")
+    .option("--set <path=value>", "change a setting; may be repeated", collect, [])
+    .option("--resume", "go on from the run in --out", false)
+    .option("--device <name>", "cpu, cuda or cuda:N; what is there unless told")
+    .option("--no-report", "do not write report.html")
+    .option("--json", "print the result as JSON", false)
+    .addHelpText("after", examples)
+    .action(async (options: TrainArguments) => {
+      process.exitCode = await runTraining(options);
+    });
+}
+
+/** A configuration's object from a file; TypeScript files need a Node that reads them. */
+export async function readConfigFile(path: string): Promise<unknown> {
+  const file = resolve(path);
+  if (!existsSync(file)) throw new EngineError("FILE", `${path}: there is no such configuration file`);
+  try {
+    if (file.endsWith(".json")) return JSON.parse(readFileSync(file, "utf8"));
+    const loaded = (await import(pathToFileURL(file).href)) as { default?: unknown };
+    if (loaded.default === undefined) throw new Error("expected a default export");
+    return loaded.default;
+  } catch (cause) {
+    throw new EngineError("BAD_ARGUMENT", `${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+export const runConfigPath = (folder: string): string => join(folder, "config.json");
