@@ -1,6 +1,6 @@
 import { accumulate, type Curves } from "./accumulate.js";
 import { groupByImageAndClass, overlapsOf } from "./groups.js";
-import { type ClassMatches, matchClass } from "./match.js";
+import { type ClassMatches, Matcher } from "./match.js";
 import { type EvalOptions, type EvalParams, fillParams, type GroundTruth, type Result } from "./types.js";
 
 /** Figures of one class, 0-1; -1 where it has no objects. */
@@ -85,10 +85,8 @@ export function evaluateCoco(truth: GroundTruth, results: readonly Result[], opt
   const known = new Set(truth.images.map(({ id }) => id));
   for (const [i, { image_id }] of results.entries())
     if (!known.has(image_id)) throw new RangeError(`results.${i}: image_id ${image_id} is none of the annotations' images`);
-  const overlaps = overlapsOf(truth, results, params.type);
-  const matches = groupByImageAndClass(truth, results, params).map((groups) =>
-    matchClass(groups, truth, overlaps, params),
-  );
+  const matcher = new Matcher(truth, overlapsOf(truth, results, params.type), params);
+  const matches = groupByImageAndClass(truth, results, params).map((groups) => matcher.match(groups));
   const curves = accumulate(matches, results, params);
   const last = params.maxDets.length - 1;
   const names = new Map(truth.categories.map(({ id, name }) => [id, name]));

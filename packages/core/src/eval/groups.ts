@@ -20,24 +20,39 @@ export function groupByImageAndClass(
   const classPlace = new Map(params.categoryIds.map((id, place) => [id, place]));
   const classes = params.useCats ? params.categoryIds.length : 1;
   const images = params.imageIds.length;
-  const table: (Group | undefined)[] = new Array(classes * images);
+  const table: (Group | undefined)[] = new Array(classes * images).fill(undefined);
   const groupAt = (imageId: number, categoryId: number): Group | undefined => {
     const image = imagePlace.get(imageId);
     const category = classPlace.get(categoryId);
     if (image === undefined || category === undefined) return undefined;
-    const place = (params.useCats ? category : 0) * images + image;
-    return (table[place] ??= { category: params.useCats ? category : 0, objects: [], results: [] });
+    const own = params.useCats ? category : 0;
+    const place = own * images + image;
+    let group = table[place];
+    if (group === undefined) {
+      group = { category: own, objects: [], results: [] };
+      table[place] = group;
+    }
+    return group;
   };
-  for (const [i, { image_id, category_id }] of truth.annotations.entries()) groupAt(image_id, category_id)?.objects.push(i);
-  for (const [i, { image_id, category_id }] of results.entries()) groupAt(image_id, category_id)?.results.push(i);
+  const { annotations } = truth;
+  for (let i = 0; i < annotations.length; i++) {
+    const one = annotations[i] as GroundTruth["annotations"][number];
+    groupAt(one.image_id, one.category_id)?.objects.push(i);
+  }
+  const scores = new Float64Array(results.length);
+  for (let i = 0; i < results.length; i++) {
+    const one = results[i] as Result;
+    scores[i] = one.score;
+    groupAt(one.image_id, one.category_id)?.results.push(i);
+  }
   const most = params.maxDets.at(-1) as number;
   const byClass: Group[][] = Array.from({ length: classes }, () => []);
   for (const group of table) {
     if (group === undefined) continue;
     if (!params.useCats) orderByClass(group, truth, results, classPlace);
     const { results: own } = group;
-    if (own.length > 1) own.sort((a, b) => (results[b] as Result).score - (results[a] as Result).score);
-    own.length = Math.min(own.length, most);
+    if (own.length > 1) own.sort((a, b) => (scores[b] as number) - (scores[a] as number));
+    if (own.length > most) own.length = most;
     byClass[group.category]?.push(group);
   }
   return byClass;

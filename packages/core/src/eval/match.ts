@@ -17,115 +17,139 @@ export interface ClassMatches {
   readonly overlaps: Float64Array;
 }
 
-/** Working space of one group, reused. */
-interface Bench {
-  overlaps: Float64Array;
-  taken: Int32Array;
-}
+/** Objects by place: what matching asks of them, as columns. */
+class Columns {
+  readonly area: Float64Array;
+  readonly crowd: Uint8Array;
+  /** pycocotools notes a matched object's id, and reads 0 as none. */
+  readonly nameless: Uint8Array;
 
-/** Objects of a group, those that count first, in the file's order within each kind. */
-function order(group: Group, truth: GroundTruth, least: number, most: number): { objects: Int32Array; counting: number } {
-  const counts: number[] = [];
-  const others: number[] = [];
-  for (const [i, place] of group.objects.entries()) {
-    const { area, iscrowd } = truth.annotations[place] as GroundTruth["annotations"][number];
-    (iscrowd === 1 || area < least || area > most ? others : counts).push(i);
+  constructor({ annotations }: GroundTruth) {
+    this.area = Float64Array.from(annotations, ({ area }) => area);
+    this.crowd = Uint8Array.from(annotations, ({ iscrowd }) => (iscrowd === 1 ? 1 : 0));
+    this.nameless = Uint8Array.from(annotations, ({ id }) => (id === 0 ? 1 : 0));
   }
-  return { objects: Int32Array.from([...counts, ...others]), counting: counts.length };
 }
 
-/** Matches the detections of all groups of a class (COCO's greedy rule) at all thresholds and sizes. */
-export function matchClass(groups: readonly Group[], truth: GroundTruth, overlaps: Overlaps, params: EvalParams): ClassMatches {
-  const total = groups.reduce((sum, { results }) => sum + results.length, 0);
-  const made = (): Uint32Array[] => params.areas.map(() => new Uint32Array(total));
-  const out = {
-    results: new Int32Array(total),
-    ranks: new Int32Array(total),
-    matched: made(),
-    ignored: made(),
-    objects: params.areas.map(() => 0),
-    overlaps: new Float64Array(total),
-  };
-  const bench: Bench = { overlaps: new Float64Array(1024), taken: new Int32Array(64) };
-  let first = 0;
-  for (const group of groups) {
-    for (const [rank, result] of group.results.entries()) {
-      out.results[first + rank] = result;
-      out.ranks[first + rank] = rank;
+/** Matches detections of groups with their objects; its working space is reused. */
+export class Matcher {
+  readonly #columns: Columns;
+  #overlaps = new Float64Array(1024);
+  #taken = new Uint8Array(64);
+  /** Objects of a group, those that count first, in the file's order within each kind; and how many count. */
+  #order = new Int32Array(64);
+  #counting = 0;
+  #outside = new Uint8Array(128);
+
+  constructor(
+    truth: GroundTruth,
+    readonly overlaps: Overlaps,
+    readonly params: EvalParams,
+  ) {
+    this.#columns = new Columns(truth);
+  }
+
+  /** Matches the detections of all groups of a class (COCO's greedy rule) at all thresholds and sizes. */
+  match(groups: readonly Group[]): ClassMatches {
+    const total = groups.reduce((sum, { results }) => sum + results.length, 0);
+    const made = (): Uint32Array[] => this.params.areas.map(() => new Uint32Array(total));
+    const out = {
+      results: new Int32Array(total),
+      ranks: new Int32Array(total),
+      matched: made(),
+      ignored: made(),
+      objects: this.params.areas.map(() => 0),
+      overlaps: new Float64Array(total),
+    };
+    let first = 0;
+    for (const group of groups) {
+      const { results } = group;
+      for (let rank = 0; rank < results.length; rank++) {
+        out.results[first + rank] = results[rank] as number;
+        out.ranks[first + rank] = rank;
+      }
+      this.#matchGroup(group, first, out);
+      first += results.length;
     }
-    matchGroup(group, first, truth, overlaps, params, bench, out);
-    first += group.results.length;
+    return out;
   }
-  return out;
-}
 
-function matchGroup(
-  group: Group,
-  first: number,
-  truth: GroundTruth,
-  overlaps: Overlaps,
-  params: EvalParams,
-  bench: Bench,
-  out: ClassMatches,
-): void {
-  const { objects, results } = group;
-  const cells = objects.length * results.length;
-  if (cells > bench.overlaps.length) bench.overlaps = new Float64Array(2 * cells);
-  if (objects.length > bench.taken.length) bench.taken = new Int32Array(2 * objects.length);
-  overlaps.fill(group, bench.overlaps);
-  for (const [area, [, least, most]] of params.areas.entries()) {
-    const ordered = order(group, truth, least, most);
-    (out.objects as number[])[area] = (out.objects[area] as number) + ordered.counting;
-    const outside = results.map((result) => {
-      const size = overlaps.areaOfResult(result);
-      return size < least || size > most;
-    });
-    for (let t = 0; t < params.iouThresholds.length; t++)
-      matchAt(group, first, { area, t }, ordered, outside, truth, params, bench, out);
-  }
-}
-
-/** One threshold and size: each detection, surest first, takes the free object that it overlaps most. */
-function matchAt(
-  { objects, results }: Group,
-  first: number,
-  { area, t }: { area: number; t: number },
-  ordered: { objects: Int32Array; counting: number },
-  outside: readonly boolean[],
-  truth: GroundTruth,
-  params: EvalParams,
-  { overlaps, taken }: Bench,
-  out: ClassMatches,
-): void {
-  const count = objects.length;
-  const least = Math.min(params.iouThresholds[t] as number, 1 - 1e-10);
-  const matched = out.matched[area] as Uint32Array;
-  const ignored = out.ignored[area] as Uint32Array;
-  const bit = 1 << t;
-  taken.fill(0, 0, count);
-  for (let d = 0; d < results.length; d++) {
-    let best = least;
-    let match = -1;
-    const row = d * count;
-    for (let k = 0; k < count; k++) {
-      // Once an object that counts is found, those that do not are not looked at.
-      if (k === ordered.counting && match >= 0) break;
-      const object = ordered.objects[k] as number;
-      const overlap = overlaps[row + object] as number;
-      if (overlap < best) continue;
-      if (taken[object] === 1 && truth.annotations[objects[object] as number]?.iscrowd !== 1) continue;
-      best = overlap;
-      match = k;
+  #matchGroup(group: Group, first: number, out: ClassMatches & { objects: number[] }): void {
+    const { objects, results } = group;
+    const { areas, iouThresholds } = this.params;
+    this.#reserve(objects.length, results.length);
+    if (results.length > 0 && objects.length > 0) this.overlaps.fill(group, this.#overlaps);
+    for (let area = 0; area < areas.length; area++) {
+      const [, least, most] = areas[area] as EvalParams["areas"][number];
+      this.#sortObjects(objects, least, most);
+      out.objects[area] = (out.objects[area] as number) + this.#counting;
+      for (let d = 0; d < results.length; d++) {
+        const size = this.overlaps.areaOfResult(results[d] as number);
+        this.#outside[d] = size < least || size > most ? 1 : 0;
+      }
+      if (objects.length === 0) {
+        const all = 2 ** iouThresholds.length - 1;
+        const ignored = out.ignored[area] as Uint32Array;
+        for (let d = 0; d < results.length; d++) if (this.#outside[d] === 1) ignored[first + d] = all;
+        continue;
+      }
+      for (let t = 0; t < iouThresholds.length; t++) this.#matchAt(group, first, area, t, out);
     }
-    if (match >= 0) {
-      const object = ordered.objects[match] as number;
-      taken[object] = 1;
-      // pycocotools notes the object's id, and reads 0 as none.
-      const hasId = truth.annotations[objects[object] as number]?.id !== 0;
-      if (hasId) matched[first + d] = (matched[first + d] as number) | bit;
-      if (match >= ordered.counting) ignored[first + d] = (ignored[first + d] as number) | bit;
-      if (!hasId && outside[d]) ignored[first + d] = (ignored[first + d] as number) | bit;
-      if (area === 0 && t === 0) out.overlaps[first + d] = best;
-    } else if (outside[d]) ignored[first + d] = (ignored[first + d] as number) | bit;
+  }
+
+  #reserve(objects: number, results: number): void {
+    if (objects * results > this.#overlaps.length) this.#overlaps = new Float64Array(2 * objects * results);
+    if (results > this.#outside.length) this.#outside = new Uint8Array(2 * results);
+    if (objects <= this.#order.length) return;
+    this.#order = new Int32Array(2 * objects);
+    this.#taken = new Uint8Array(2 * objects);
+  }
+
+  #sortObjects(objects: readonly number[], least: number, most: number): void {
+    const { area, crowd } = this.#columns;
+    const counts = (place: number): boolean => {
+      const size = area[place] as number;
+      return crowd[place] === 0 && size >= least && size <= most;
+    };
+    let n = 0;
+    for (let i = 0; i < objects.length; i++) if (counts(objects[i] as number)) this.#order[n++] = i;
+    this.#counting = n;
+    for (let i = 0; i < objects.length; i++) if (!counts(objects[i] as number)) this.#order[n++] = i;
+  }
+
+  /** One threshold and size: each detection, surest first, takes the free object that it overlaps most. */
+  #matchAt({ objects, results }: Group, first: number, area: number, t: number, out: ClassMatches): void {
+    const count = objects.length;
+    const least = Math.min(this.params.iouThresholds[t] as number, 1 - 1e-10);
+    const { crowd, nameless } = this.#columns;
+    const matched = out.matched[area] as Uint32Array;
+    const ignored = out.ignored[area] as Uint32Array;
+    const bit = 1 << t;
+    this.#taken.fill(0, 0, count);
+    for (let d = 0; d < results.length; d++) {
+      let best = least;
+      let match = -1;
+      for (let k = 0; k < count; k++) {
+        // Once an object that counts is found, those that do not are not looked at.
+        if (k === this.#counting && match >= 0) break;
+        const object = this.#order[k] as number;
+        const overlap = this.#overlaps[d * count + object] as number;
+        if (overlap < best) continue;
+        if (this.#taken[object] === 1 && crowd[objects[object] as number] === 0) continue;
+        best = overlap;
+        match = k;
+      }
+      const at = first + d;
+      if (match < 0) {
+        if (this.#outside[d] === 1) ignored[at] = (ignored[at] as number) | bit;
+        continue;
+      }
+      const object = this.#order[match] as number;
+      this.#taken[object] = 1;
+      const named = nameless[objects[object] as number] === 0;
+      if (named) matched[at] = (matched[at] as number) | bit;
+      if (match >= this.#counting || (!named && this.#outside[d] === 1)) ignored[at] = (ignored[at] as number) | bit;
+      if (area === 0 && t === 0) out.overlaps[at] = best;
+    }
   }
 }
