@@ -45,7 +45,10 @@ function meanKnown(values: Iterable<number>): number {
   return count === 0 ? -1 : sum / count;
 }
 
-function* precisionAt({ precision, shape: [T, R, K, A, M] }: Curves, { t, k, a, m }: Slice): Generator<number> {
+function* precisionAt(
+  { precision, shape: [T, R, K, A, M] }: Curves,
+  { t, k, a, m }: Slice,
+): Generator<number> {
   for (let i = t ?? 0; i < (t === undefined ? T : t + 1); i++)
     for (let r = 0; r < R; r++)
       for (let j = k ?? 0; j < (k === undefined ? K : k + 1); j++)
@@ -54,7 +57,8 @@ function* precisionAt({ precision, shape: [T, R, K, A, M] }: Curves, { t, k, a, 
 
 function* recallAt({ recall, shape: [T, , K, A, M] }: Curves, { t, k, a, m }: Slice): Generator<number> {
   for (let i = t ?? 0; i < (t === undefined ? T : t + 1); i++)
-    for (let j = k ?? 0; j < (k === undefined ? K : k + 1); j++) yield recall[((i * K + j) * A + a) * M + m] as number;
+    for (let j = k ?? 0; j < (k === undefined ? K : k + 1); j++)
+      yield recall[((i * K + j) * A + a) * M + m] as number;
 }
 
 function summarize(curves: Curves, params: EvalParams): number[] {
@@ -80,21 +84,30 @@ function summarize(curves: Curves, params: EvalParams): number[] {
  * COCO's metrics, equal to pycocotools'. Results of unknown classes are left out, as there.
  * @throws RangeError when a result's image is not in `truth`
  */
-export function evaluateCoco(truth: GroundTruth, results: readonly Result[], options: EvalOptions = {}): CocoEvaluation {
+export function evaluateCoco(
+  truth: GroundTruth,
+  results: readonly Result[],
+  options: EvalOptions = {},
+): CocoEvaluation {
   const params = fillParams(truth, options);
   const known = new Set(truth.images.map(({ id }) => id));
   for (const [i, { image_id }] of results.entries())
-    if (!known.has(image_id)) throw new RangeError(`results.${i}: image_id ${image_id} is none of the annotations' images`);
+    if (!known.has(image_id))
+      throw new RangeError(`results.${i}: image_id ${image_id} is none of the annotations' images`);
   const matcher = new Matcher(truth, overlapsOf(truth, results, params.type), params);
   const matches = groupByImageAndClass(truth, results, params).map((groups) => matcher.match(groups));
   const curves = accumulate(matches, results, params);
   const last = params.maxDets.length - 1;
   const names = new Map(truth.categories.map(({ id, name }) => [id, name]));
   const at = (iou: number): number => params.iouThresholds.findIndex((own) => Math.abs(own - iou) < 1e-9);
-  const all = Math.max(0, params.areas.findIndex(([name]) => name === "all"));
+  const all = Math.max(
+    0,
+    params.areas.findIndex(([name]) => name === "all"),
+  );
   const classes = (params.useCats ? params.categoryIds : []).map((id, k): ClassFigures => {
     const slice = { k, a: all, m: last };
-    const ap = (iou: number): number => (at(iou) < 0 ? -1 : meanKnown(precisionAt(curves, { ...slice, t: at(iou) })));
+    const ap = (iou: number): number =>
+      at(iou) < 0 ? -1 : meanKnown(precisionAt(curves, { ...slice, t: at(iou) }));
     return {
       id,
       name: names.get(id) ?? String(id),

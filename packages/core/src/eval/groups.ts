@@ -92,8 +92,14 @@ class BoxOverlaps implements Overlaps {
       return out;
     };
     const { annotations } = truth;
-    this.#objects = flat(annotations.map(({ bbox }) => bbox), annotations.length);
-    const masks = results[0]?.bbox === undefined && results[0]?.segmentation !== undefined ? masksOf(truth, results) : null;
+    this.#objects = flat(
+      annotations.map(({ bbox }) => bbox),
+      annotations.length,
+    );
+    const masks =
+      results[0]?.bbox === undefined && results[0]?.segmentation !== undefined
+        ? masksOf(truth, results)
+        : null;
     const boxes = masks === null ? results.map(({ bbox }) => bbox) : masks.map(boundsOf);
     this.#results = flat(boxes, results.length);
     this.#areas = masks === null ? null : Float64Array.from(masks, areaOf);
@@ -110,10 +116,20 @@ class BoxOverlaps implements Overlaps {
     let at = 0;
     for (const result of results) {
       const p = 4 * result;
-      const [x, y, w, h] = [a[p], a[p + 1], a[p + 2], a[p + 3]] as unknown as [number, number, number, number];
+      const [x, y, w, h] = [a[p], a[p + 1], a[p + 2], a[p + 3]] as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       for (const object of objects) {
         const q = 4 * object;
-        const [gx, gy, gw, gh] = [b[q], b[q + 1], b[q + 2], b[q + 3]] as unknown as [number, number, number, number];
+        const [gx, gy, gw, gh] = [b[q], b[q + 1], b[q + 2], b[q + 3]] as unknown as [
+          number,
+          number,
+          number,
+          number,
+        ];
         const width = Math.min(w + x, gw + gx) - Math.max(x, gx);
         const height = width <= 0 ? 0 : Math.min(h + y, gh + gy) - Math.max(y, gy);
         if (width <= 0 || height <= 0) {
@@ -129,7 +145,9 @@ class BoxOverlaps implements Overlaps {
 
 function masksOf({ images }: GroundTruth, results: readonly Result[]): Rle[] {
   const sizes = new Map(images.map(({ id, height = 0, width = 0 }) => [id, [height, width] as const]));
-  return results.map(({ image_id, segmentation }) => toRle(segmentation ?? [], ...(sizes.get(image_id) ?? ([0, 0] as const))));
+  return results.map(({ image_id, segmentation }) =>
+    toRle(segmentation ?? [], ...(sizes.get(image_id) ?? ([0, 0] as const))),
+  );
 }
 
 class MaskOverlaps implements Overlaps {

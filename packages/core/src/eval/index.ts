@@ -1,6 +1,16 @@
 export type { Curves } from "./accumulate.js";
 export { type ClassFigures, type CocoEvaluation, evaluateCoco } from "./coco.js";
-export { areaOf, boundsOf, decodeCounts, encodeCounts, fromPolygon, merge, type Rle, sharedPixels, toRle } from "./rle.js";
+export {
+  areaOf,
+  boundsOf,
+  decodeCounts,
+  encodeCounts,
+  fromPolygon,
+  merge,
+  type Rle,
+  sharedPixels,
+  toRle,
+} from "./rle.js";
 export {
   type AreaRange,
   cocoAreas,

@@ -148,7 +148,8 @@ export class Matcher {
       this.#taken[object] = 1;
       const named = nameless[objects[object] as number] === 0;
       if (named) matched[at] = (matched[at] as number) | bit;
-      if (match >= this.#counting || (!named && this.#outside[d] === 1)) ignored[at] = (ignored[at] as number) | bit;
+      if (match >= this.#counting || (!named && this.#outside[d] === 1))
+        ignored[at] = (ignored[at] as number) | bit;
       if (area === 0 && t === 0) out.overlaps[at] = best;
     }
   }

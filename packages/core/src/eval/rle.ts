@@ -16,7 +16,8 @@ export function decodeCounts(text: string): Int32Array {
     let more = true;
     while (more) {
       const code = text.charCodeAt(at++) - 48;
-      if (Number.isNaN(code) || code < 0 || code > 63) throw new RangeError("counts: not COCO's run-length text");
+      if (Number.isNaN(code) || code < 0 || code > 63)
+        throw new RangeError("counts: not COCO's run-length text");
       value |= (code & 31) << shift;
       more = (code & 32) !== 0;
       shift += 5;

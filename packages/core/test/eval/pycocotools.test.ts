@@ -95,16 +95,23 @@ function expectEvaluation(found: CocoEvaluation, wanted: Expected): void {
   for (const [id, figures] of Object.entries(wanted.per_class ?? {})) {
     const own = found.classes.find((one) => one.id === Number(id));
     if (own === undefined) continue; // pooled
-    expectClose([own.ap, own.ap50, own.ap75, own.ar], [figures.AP, figures.AP50, figures.AP75, figures.AR], `${wanted.label}: class ${id}`);
+    expectClose(
+      [own.ap, own.ap50, own.ap75, own.ar],
+      [figures.AP, figures.AP50, figures.AP75, figures.AR],
+      `${wanted.label}: class ${id}`,
+    );
   }
   const { recall, precision, scores } = found.curves;
   if (wanted.recall_TKAM) expectClose(recall, flat(wanted.recall_TKAM), `${wanted.label}: recall`);
-  if (wanted.precision_TRKAM) expectClose(precision, flat(wanted.precision_TRKAM), `${wanted.label}: precision`);
+  if (wanted.precision_TRKAM)
+    expectClose(precision, flat(wanted.precision_TRKAM), `${wanted.label}: precision`);
   if (wanted.scores_TRKAM) expectClose(scores, flat(wanted.scores_TRKAM), `${wanted.label}: scores`);
 }
 
 const read = (file: string): unknown => JSON.parse(readFileSync(file, "utf8"));
-const files = here ? readdirSync(folder).filter((name) => name.endsWith(".json") && name !== "INDEX.json") : [];
+const files = here
+  ? readdirSync(folder).filter((name) => name.endsWith(".json") && name !== "INDEX.json")
+  : [];
 
 describe.skipIf(!here)(`pycocotools (${notHere})`, () => {
   for (const name of files) {
@@ -121,7 +128,13 @@ describe.skipIf(!here)(`pycocotools (${notHere})`, () => {
 
   test("tiny random cases", () => {
     const { cases } = read(join(folder, "tiny_fuzz.json")) as {
-      cases: { gt: GroundTruth; detections: Result[]; params: Params; stats: number[]; recall_TKAM: unknown }[];
+      cases: {
+        gt: GroundTruth;
+        detections: Result[];
+        params: Params;
+        stats: number[];
+        recall_TKAM: unknown;
+      }[];
     };
     expect(cases.length).toBeGreaterThan(20);
     for (const [i, { gt, detections, params, stats, recall_TKAM }] of cases.entries()) {

@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
+#include "cpu/kernels.h"
 #include "ops.h"
 
 namespace sepc {
@@ -66,6 +67,7 @@ TORCH_LIBRARY(sepc, m) {
   m.def("_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset, Tensor? mask, Tensor? bias, "
         "int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups, bool[5] output_mask) -> "
         "(Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def("cpu_capability() -> str", [] { return std::string(cpu::capability()); });
   m.def("upsample_add(Tensor base, Tensor small) -> Tensor");
   m.def("_upsample_add_backward(Tensor grad, int[2] size) -> Tensor");
 }

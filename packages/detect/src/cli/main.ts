@@ -15,6 +15,16 @@ const VERBS: readonly Verb[] = [
     load: () => import("./train.js"),
   },
   {
+    name: "eval",
+    help: "measure detections with COCO's metrics",
+    load: () => import("./eval.js"),
+  },
+  {
+    name: "flops",
+    help: "count a model's parameters and multiply-adds",
+    load: () => import("./flops.js"),
+  },
+  {
     name: "setup",
     help: "find libtorch and build the native code",
     load: () => import("./setup.js"),

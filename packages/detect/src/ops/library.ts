@@ -6,7 +6,12 @@ import { EngineError, loadLibrary, type Op, op } from "@sepc/engine";
 const record = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "build", "current.json");
 let opened = false;
 
-function open(): void {
+/**
+ * Opens this package's operator library, once. Its operators do so themselves; ask for it where only its kernels of
+ * libtorch's own operators are wanted (shapes on the device "meta").
+ * @throws EngineError LIBRARY when it has not been built.
+ */
+export function openOperators(): void {
   if (opened) return;
   if (!existsSync(record)) {
     throw new EngineError(
@@ -23,14 +28,14 @@ export function ownOp(name: string): Op {
   let found: Op | undefined;
   const call = (...values: Parameters<Op>): ReturnType<Op> => {
     if (found === undefined) {
-      open();
+      openOperators();
       found = op(`sepc::${name}`);
     }
     return found(...values);
   };
   return Object.defineProperty(call, "schema", {
     get: () => {
-      open();
+      openOperators();
       return op(`sepc::${name}`).schema;
     },
   }) as Op;

@@ -108,11 +108,11 @@ export function withSetting(config: unknown, assignment: string): unknown {
       );
     at = next as Record<string, unknown>;
   }
-  at[keys.at(-1) as string] = valueOf(text);
+  at[keys.at(-1) as string] = settingOf(text);
   return copy;
 }
 
-function valueOf(text: string): unknown {
+function settingOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

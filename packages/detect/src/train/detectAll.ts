@@ -1,8 +1,8 @@
-import type { Detection } from "@sepc/core";
 import type { Device } from "@sepc/engine";
 import { DataLoader } from "../data/loader.js";
 import type { DetectionDataset } from "../data/types.js";
 import type { Detector } from "../detectors/index.js";
+import type { ImageDetections } from "../evaluation/dataset.js";
 import type { RunConfig } from "./config.js";
 import { testTransforms } from "./data.js";
 import { predict } from "./predict.js";
@@ -13,13 +13,6 @@ export interface DetectAllOptions {
   readonly workers?: number | undefined;
   readonly precision?: "float32" | "bfloat16" | undefined;
   readonly onBatch?: ((images: number) => void) | undefined;
-}
-
-/** Objects found in one picture. */
-export interface ImageDetections {
-  /** Place in `dataset.images`. */
-  readonly image: number;
-  readonly detections: readonly Detection[];
 }
 
 /** Runs a detector in evaluation mode over a data set, picture by picture in its order. Unreadable pictures have none. */

@@ -1,15 +1,27 @@
 import type { Device } from "@sepc/engine";
 import type { DetectionDataset } from "../../data/types.js";
 import type { Detector } from "../../detectors/index.js";
+import { evaluateDetections, metricsOf } from "../../evaluation/dataset.js";
 import type { RunConfig } from "../../train/config.js";
+import { detectAll } from "../../train/detectAll.js";
 import type { Evaluation } from "../../train/fit.js";
+import { Progress } from "../progress.js";
 
 /** What measures a network on a validation set. */
 export function makeEvaluation(
-  _detector: Detector,
-  _dataset: DetectionDataset,
-  _config: RunConfig,
-  _device: Device,
-): (() => Promise<Evaluation>) | undefined {
-  return undefined;
+  detector: Detector,
+  dataset: DetectionDataset,
+  config: RunConfig,
+  device: Device,
+): () => Promise<Evaluation> {
+  return async () => {
+    const bar = new Progress({ total: dataset.images.length, unit: "images", label: "validation" });
+    const found = await detectAll(detector, dataset, config, {
+      device,
+      onBatch: (images) => bar.advance(images),
+    });
+    bar.finish();
+    const metrics = metricsOf(evaluateDetections(dataset, found));
+    return { ap: metrics.AP, metrics };
+  };
 }

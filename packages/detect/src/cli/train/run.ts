@@ -72,6 +72,8 @@ function tellWeights({ from, loaded, missing, unused, misshaped }: WeightsReport
 class TrainingProgress {
   #bar: Progress | null = null;
   #epoch = -1;
+  /** Running mean of a step's seconds. */
+  #pace = 0;
 
   constructor(
     readonly epochs: number,
@@ -89,10 +91,11 @@ class TrainingProgress {
         label: `epoch ${epoch + 1}/${this.epochs}`,
       });
     }
+    this.#pace = this.#pace === 0 ? seconds : 0.9 * this.#pace + 0.1 * seconds;
     const parts = [...losses]
       .map(([name, loss]) => `${name.replace("loss_", "")} ${loss.toFixed(3)}`)
       .join(" ");
-    const left = formatDuration((steps - step) * seconds);
+    const left = formatDuration((steps - step) * this.#pace);
     this.#bar?.advance(1, `loss ${total.toFixed(3)} (${parts}) lr ${lr.toPrecision(2)}, run ends in ${left}`);
   }
 

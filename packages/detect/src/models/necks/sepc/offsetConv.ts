@@ -1,5 +1,6 @@
 import { nn, type Tensor, tensorOp } from "@sepc/engine";
 import { deformConv2d } from "../../../ops/deformConv.js";
+import { type ChannelAffine, scaledConv } from "../../../ops/foldBatchNorm.js";
 
 const conv2d = tensorOp("aten::conv2d");
 
@@ -53,6 +54,16 @@ export class OffsetConv extends nn.Module {
     }
     const offset = this.convOffset.forward(x);
     return deformConv2d(x, this.weight.tensor, offset, { bias: this.bias.tensor, stride, padding });
+  }
+
+  /** Takes a scale of each output channel, and unless told otherwise a shift, into the kernel. */
+  absorb({ scale, shift }: ChannelAffine, withShift = true): void {
+    const { weight, bias } = scaledConv(this.weight.tensor, this.bias.tensor, {
+      scale,
+      shift: withShift ? shift : null,
+    });
+    this.weight.tensor = weight;
+    this.bias.tensor = bias as Tensor;
   }
 }
 

@@ -1,6 +1,7 @@
 import { check, nn, type Tensor, tensorOp } from "@sepc/engine";
+import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
 import { OffsetConv } from "./offsetConv.js";
-import { buildPyramidNorm, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
+import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
 
 const cat = tensorOp("aten::cat");
 const conv2d = tensorOp("aten::conv2d");
@@ -32,10 +33,10 @@ export interface PConvConfig {
  * then normalisation, then ReLU. Convolution precedes upsampling; levels beyond the ends contribute nothing. The
  * kernels are shared by all levels; whether one deforms depends on the output level (Appendix 2).
  */
-export class PConv extends nn.Module {
+export class PConv extends nn.Module implements FoldsNorm {
   /** kernels[i] reads the level i places below the coarsest that an output sees. */
   readonly kernels: OffsetConv[];
-  readonly norm: PyramidNorm;
+  norm: PyramidNorm;
   readonly #reach: number;
   readonly #deformable: boolean;
 
@@ -72,6 +73,12 @@ export class PConv extends nn.Module {
     const terms = this.#deformable ? this.#deformedTerms(levels) : this.#plainTerms(levels);
     const sums = terms.map((parts, level) => joined(parts, levels[level] as Tensor));
     return this.norm.forward(sums).map((map) => relu(map));
+  }
+
+  /** Upsampling keeps constants, so that a scale passes it; the shift goes into the one kernel that all levels have. */
+  foldNorm(): void {
+    const own = this.kernels[this.#reach] as OffsetConv;
+    this.norm = foldInto(this.norm, [own, ...this.kernels.filter((kernel) => kernel !== own)]);
   }
 
   /** The convolution of every output's every input, one call each. */

@@ -1,4 +1,5 @@
 import { nn, type Tensor, tensorOp } from "@sepc/engine";
+import { affineOf, type ChannelAffine } from "../../../ops/foldBatchNorm.js";
 
 const cat = tensorOp("aten::cat");
 const reshape = tensorOp("aten::reshape");
@@ -17,6 +18,11 @@ export type PyramidNormKind = "none" | "integrated" | "shared" | "independent" |
 /** Maps of all levels in, finest first, the same shapes out: [N, C, H_l, W_l]. */
 export abstract class PyramidNorm extends nn.Module {
   abstract forward(levels: readonly Tensor[]): Tensor[];
+
+  /** What it does to each channel in evaluation, where that is one for all levels and images; else null. */
+  affine(): ChannelAffine | null {
+    return null;
+  }
 }
 
 class NoNorm extends PyramidNorm {
@@ -59,6 +65,10 @@ class IntegratedBatchNorm extends PyramidNorm {
     return { bn: "" };
   }
 
+  override affine(): ChannelAffine | null {
+    return affineOf(this.bn);
+  }
+
   forward(levels: readonly Tensor[]): Tensor[] {
     // With running statistics every cell is treated alike: no need to bring the levels together.
     if (!this.bn.training) return levels.map((level) => this.bn.forward(level));
@@ -78,6 +88,10 @@ class SharedNorm extends PyramidNorm {
   forward(levels: readonly Tensor[]): Tensor[] {
     return levels.map((level) => this.norm.forward(level));
   }
+
+  override affine(): ChannelAffine | null {
+    return this.norm instanceof nn.BatchNorm2d ? affineOf(this.norm) : null;
+  }
 }
 
 class IndependentBatchNorm extends PyramidNorm {
@@ -95,6 +109,23 @@ class IndependentBatchNorm extends PyramidNorm {
   forward(levels: readonly Tensor[]): Tensor[] {
     return levels.map((level, i) => (this.bns[i] as nn.BatchNorm2d).forward(level));
   }
+}
+
+/**
+ * Takes a normalisation into the convolutions whose sum it normalises, the shift into the first of them alone.
+ * Returns what is left to do after them: nothing, or the normalisation itself where it cannot be folded.
+ */
+export function foldInto(
+  norm: PyramidNorm,
+  convs: readonly { absorb(affine: ChannelAffine, withShift: boolean): void }[],
+): PyramidNorm {
+  const affine = norm.affine();
+  if (affine === null) return norm;
+  for (const [i, conv] of convs.entries()) conv.absorb(affine, i === 0);
+  affine.scale.free();
+  affine.shift.free();
+  norm.free();
+  return new NoNorm().eval();
 }
 
 const groups = 32;

@@ -1,7 +1,8 @@
 import { check, nn, type Tensor, tensorOp } from "@sepc/engine";
+import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
 import { OffsetConv } from "./offsetConv.js";
 import { PConv } from "./pconv.js";
-import { buildPyramidNorm, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
+import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
 
 const relu = tensorOp("aten::relu");
 
@@ -32,9 +33,9 @@ export interface BranchFeatures {
 }
 
 /** The extra convolution that ends a branch, shared by all levels. */
-class ExtraConv extends nn.Module {
+class ExtraConv extends nn.Module implements FoldsNorm {
   readonly conv: OffsetConv;
-  readonly norm: PyramidNorm;
+  norm: PyramidNorm;
 
   constructor(config: SepcConfig) {
     super();
@@ -51,6 +52,10 @@ class ExtraConv extends nn.Module {
   forward(levels: readonly Tensor[]): Tensor[] {
     const maps = levels.map((level, i) => this.conv.forward(level, i > 0));
     return this.norm.forward(maps).map((map) => relu(map));
+  }
+
+  foldNorm(): void {
+    this.norm = foldInto(this.norm, [this.conv]);
   }
 }
 

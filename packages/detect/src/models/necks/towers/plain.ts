@@ -1,6 +1,7 @@
 import { nn, type Tensor } from "@sepc/engine";
+import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
 import { OffsetConv } from "../sepc/offsetConv.js";
-import { buildPyramidNorm, type PyramidNorm, type PyramidNormKind } from "../sepc/pyramidNorm.js";
+import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "../sepc/pyramidNorm.js";
 
 export interface StackConfig {
   readonly channels: number;
@@ -12,7 +13,7 @@ export interface StackConfig {
 }
 
 /** A branch of RetinaNet's head: 3×3 convolutions shared by all levels, each with a ReLU. */
-export class ConvStack extends nn.Module {
+export class ConvStack extends nn.Module implements FoldsNorm {
   readonly convs: OffsetConv[];
   readonly norms: PyramidNorm[];
 
@@ -23,6 +24,11 @@ export class ConvStack extends nn.Module {
       () => new OffsetConv({ inChannels: channels, outChannels: channels, deformable }),
     );
     this.norms = layers.map(() => buildPyramidNorm(norm, channels, levels));
+  }
+
+  foldNorm(): void {
+    for (const [i, conv] of this.convs.entries())
+      this.norms[i] = foldInto(this.norms[i] as PyramidNorm, [conv]);
   }
 
   /** [N, C, H_l, W_l], finest first -> the same. */
