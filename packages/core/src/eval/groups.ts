@@ -173,7 +173,8 @@ class MaskOverlaps implements Overlaps {
 
   #rle(cache: (Rle | undefined)[], place: number, image: number, mask: Segmentation | undefined): Rle {
     const [height, width] = this.#sizeOf(image);
-    return (cache[place] ??= toRle(mask ?? [], height, width));
+    cache[place] ??= toRle(mask ?? [], height, width);
+    return cache[place] as Rle;
   }
 
   #object(place: number): Rle {
@@ -187,8 +188,10 @@ class MaskOverlaps implements Overlaps {
   }
 
   #area(rle: Rle): number {
-    let area = this.#areas.get(rle);
-    if (area === undefined) this.#areas.set(rle, (area = areaOf(rle)));
+    const known = this.#areas.get(rle);
+    if (known !== undefined) return known;
+    const area = areaOf(rle);
+    this.#areas.set(rle, area);
     return area;
   }
 

@@ -110,8 +110,10 @@ function union(a: Rle, b: Rle): Rle {
       inside = here;
     }
     run += step;
-    if (i < p.length && (left -= step) === 0) left = p[++i] ?? 0;
-    if (j < q.length && (right -= step) === 0) right = q[++j] ?? 0;
+    left -= step;
+    right -= step;
+    if (i < p.length && left === 0) left = p[++i] ?? 0;
+    if (j < q.length && right === 0) right = q[++j] ?? 0;
   }
   counts.push(run);
   return { height: a.height, width: a.width, counts: Int32Array.from(counts) };

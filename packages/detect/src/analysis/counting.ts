@@ -1,6 +1,6 @@
 import { levelSizes } from "@sepc/core";
 import { check, type Device, empty, inferenceMode, scope, setRecorder } from "@sepc/engine";
-import { buildDetector, type Detector, type DetectorConfig } from "../detectors/index.js";
+import { buildDetector, type DetectorConfig, type DetectorNetwork } from "../detectors/index.js";
 import { openOperators } from "../ops/library.js";
 import { type LayerCost, LayerCosts } from "./layerCosts.js";
 
@@ -22,7 +22,7 @@ export interface Counted {
 const meta = "meta" as Device;
 
 /** Runs a network on the device "meta", where tensors have shapes and no values, and notes what passes. */
-function runOnMeta(network: Detector, [height, width]: Size): readonly LayerCost[] {
+function runOnMeta(network: DetectorNetwork, [height, width]: Size): readonly LayerCost[] {
   openOperators();
   network.eval().to({ device: meta });
   const costs = new LayerCosts([...network.namedParameters()].map(([name, { tensor }]) => [name, tensor]));

@@ -15,6 +15,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./train.js"),
   },
   {
+    name: "detect",
+    help: "find objects in pictures",
+    load: () => import("./detect.js"),
+  },
+  {
     name: "eval",
     help: "measure detections with COCO's metrics",
     load: () => import("./eval.js"),

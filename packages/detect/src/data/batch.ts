@@ -24,5 +24,12 @@ export async function makeBatch({ images, keys, transforms, onBroken }: BatchReq
   }
   if (prepared.length === 0)
     return { pixels: new Float32Array(0), shape: [0, 3, 0, 0], samples: [], skipped };
-  return { ...collate(prepared, transforms), samples: prepared.map(({ sample }) => sample), skipped };
+  return {
+    ...collate(
+      prepared.map(({ picture }) => picture),
+      transforms,
+    ),
+    samples: prepared.map(({ sample }) => sample),
+    skipped,
+  };
 }

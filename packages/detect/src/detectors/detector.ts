@@ -20,7 +20,7 @@ export interface Truth {
 export type Losses = Readonly<Record<string, Tensor>>;
 
 /** A network that finds objects, with all that training and use need of it. `Raw` is what its forward pass returns. */
-export abstract class Detector<Raw = unknown> extends nn.Module {
+export abstract class DetectorNetwork<Raw = unknown> extends nn.Module {
   /** How candidates become boxes: plain data, which travels with the weights. */
   abstract readonly decodeSpec: DecodeSpec;
 

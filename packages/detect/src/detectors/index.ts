@@ -1,6 +1,6 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
-import type { Detector } from "./detector.js";
+import type { DetectorNetwork } from "./detector.js";
 import type { FreeAnchorConfig } from "./freeanchor/config.js";
 import { freeanchor } from "./freeanchor/index.js";
 import type { FsafConfig } from "./fsaf/config.js";
@@ -9,7 +9,7 @@ import type { RetinaNetConfig } from "./retinanet/config.js";
 import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
 
-export { Detector, type Losses, type Truth } from "./detector.js";
+export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
@@ -47,6 +47,6 @@ export function parseDetector(raw: unknown): DetectorConfig {
 }
 
 /** @param classes how many there are, without background */
-export function buildDetector(config: DetectorConfig, classes: number): Detector {
+export function buildDetector(config: DetectorConfig, classes: number): DetectorNetwork {
   return specOf(config.detector).build(config, classes);
 }

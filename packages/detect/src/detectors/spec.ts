@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Detector } from "./detector.js";
+import type { DetectorNetwork } from "./detector.js";
 
 /** All that the rest of the software knows of a detector. */
 export interface DetectorSpec<Config extends { readonly detector: string }> {
@@ -8,5 +8,5 @@ export interface DetectorSpec<Config extends { readonly detector: string }> {
   readonly title: string;
   /** Checks a configuration and fills in defaults. */
   readonly schema: z.ZodType<Config>;
-  build(config: Config, classes: number): Detector;
+  build(config: Config, classes: number): DetectorNetwork;
 }

@@ -1,7 +1,7 @@
 import type { Device } from "@sepc/engine";
 import { DataLoader } from "../data/loader.js";
 import type { DetectionDataset } from "../data/types.js";
-import type { Detector } from "../detectors/index.js";
+import type { DetectorNetwork } from "../detectors/index.js";
 import type { ImageDetections } from "../evaluation/dataset.js";
 import type { RunConfig } from "./config.js";
 import { testTransforms } from "./data.js";
@@ -17,7 +17,7 @@ export interface DetectAllOptions {
 
 /** Runs a detector in evaluation mode over a data set, picture by picture in its order. Unreadable pictures have none. */
 export async function detectAll(
-  detector: Detector,
+  detector: DetectorNetwork,
   dataset: DetectionDataset,
   config: RunConfig,
   options: DetectAllOptions = {},

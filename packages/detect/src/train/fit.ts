@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, manualSeed, optim } from "@sepc/engine";
 import type { DataLoader } from "../data/loader.js";
-import type { Detector } from "../detectors/index.js";
+import type { DetectorNetwork } from "../detectors/index.js";
 import { type Checkpoint, type Progress, saveCheckpoint } from "./checkpoint.js";
 import type { RunConfig } from "./config.js";
 import { Ema } from "./ema.js";
@@ -30,7 +30,7 @@ export interface Evaluation {
 }
 
 export interface FitOptions {
-  readonly detector: Detector;
+  readonly detector: DetectorNetwork;
   readonly config: RunConfig;
   readonly classes: readonly string[];
   readonly loader: DataLoader;

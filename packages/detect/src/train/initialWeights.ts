@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { EngineError, io, scope, type Tensor } from "@sepc/engine";
-import type { Detector } from "../detectors/index.js";
+import type { DetectorNetwork } from "../detectors/index.js";
 
 /** What came of loading weights of another network. */
 export interface WeightsReport {
@@ -26,7 +26,7 @@ function readWeights(path: string): Map<string, Tensor> {
  * detector's checkpoint, of which everything that fits is taken.
  * @throws EngineError when nothing of it fits.
  */
-export function loadInitialWeights(detector: Detector, path: string): WeightsReport {
+export function loadInitialWeights(detector: DetectorNetwork, path: string): WeightsReport {
   return scope(() => {
     const dict = readWeights(path);
     const whole = [...dict.keys()].some((name) => name.startsWith("model/"));

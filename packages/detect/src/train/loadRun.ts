@@ -1,13 +1,13 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, EngineError } from "@sepc/engine";
-import { buildDetector, type Detector } from "../detectors/index.js";
+import { buildDetector, type DetectorNetwork } from "../detectors/index.js";
 import { loadCheckpoint } from "./checkpoint.js";
 import { parseRunConfig, type RunConfig } from "./config.js";
 
 /** A trained network, ready for use. */
 export interface TrainedRun {
-  readonly detector: Detector;
+  readonly detector: DetectorNetwork;
   readonly config: RunConfig;
   readonly classes: readonly string[];
   readonly checkpoint: string;

@@ -1,6 +1,6 @@
 import { type Candidates, type Detection, decode, type Frame, type Postprocess } from "@sepc/core";
 import { autocast, type Device, fromTypedArray, inferenceMode, scope, type Tensor } from "@sepc/engine";
-import type { Detector } from "../detectors/index.js";
+import type { DetectorNetwork } from "../detectors/index.js";
 
 export interface PredictOptions {
   readonly device?: Device | undefined;
@@ -19,7 +19,7 @@ function rows(x: Tensor, n: number): Float32Array {
  * @returns the objects of each picture, best first, in pixels of the original
  */
 export function predict(
-  detector: Detector,
+  detector: DetectorNetwork,
   pixels: Float32Array,
   shape: readonly [number, number, number, number],
   frames: readonly Frame[],

@@ -1,6 +1,6 @@
 import { autocast, backward, type Device, EngineError, fromTypedArray, optim, scope } from "@sepc/engine";
 import type { Batch, Sample } from "../data/types.js";
-import type { Detector, Truth } from "../detectors/index.js";
+import type { DetectorNetwork, Truth } from "../detectors/index.js";
 import type { RunConfig } from "./config.js";
 
 /** Losses of one step by name, summed over levels, and the gradients' norm before clipping. */
@@ -46,7 +46,7 @@ function partOf(batch: Batch, i: number, parts: number): { first: number; count:
 
 /** One step of training on a batch: forward, backward, clipping, the optimiser's update. */
 export function trainStep(
-  detector: Detector,
+  detector: DetectorNetwork,
   optimizer: optim.SGD | optim.AdamW,
   batch: Batch,
   config: RunConfig,

@@ -1,6 +1,6 @@
 import type { Device } from "@sepc/engine";
 import type { DetectionDataset } from "../../data/types.js";
-import type { Detector } from "../../detectors/index.js";
+import type { DetectorNetwork } from "../../detectors/index.js";
 import { evaluateDetections, metricsOf } from "../../evaluation/dataset.js";
 import type { RunConfig } from "../../train/config.js";
 import { detectAll } from "../../train/detectAll.js";
@@ -9,7 +9,7 @@ import { Progress } from "../progress.js";
 
 /** What measures a network on a validation set. */
 export function makeEvaluation(
-  detector: Detector,
+  detector: DetectorNetwork,
   dataset: DetectionDataset,
   config: RunConfig,
   device: Device,

@@ -4,7 +4,7 @@ import { cudaDeviceCount, type Device, EngineError } from "@sepc/engine";
 import { DataLoader } from "../../data/loader.js";
 import { openDataset } from "../../data/open.js";
 import type { DetectionDataset } from "../../data/types.js";
-import { buildDetector, type Detector } from "../../detectors/index.js";
+import { buildDetector, type DetectorNetwork } from "../../detectors/index.js";
 import { preset } from "../../presets/index.js";
 import { type Checkpoint, loadCheckpoint } from "../../train/checkpoint.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../../train/config.js";
@@ -47,7 +47,7 @@ function deviceOf(wanted: string | undefined): Device {
   return cudaDeviceCount() > 0 ? "cuda" : "cpu";
 }
 
-function startWeights(detector: Detector, config: RunConfig): WeightsReport | null {
+function startWeights(detector: DetectorNetwork, config: RunConfig): WeightsReport | null {
   if (config.weights === "scratch") return null;
   if (!existsSync(config.weights)) {
     throw new EngineError(

@@ -114,14 +114,14 @@ export async function prepare(
 
 /** Pictures side by side in one normalised tensor `[N, 3, H, W]`, padded to the largest and to the divisor. */
 export function collate(
-  prepared: readonly Prepared[],
+  pictures: readonly RgbImage[],
   config: TransformConfig,
 ): { pixels: Float32Array; shape: [number, number, number, number] } {
   const up = (side: number): number => Math.ceil(side / config.sizeDivisor) * config.sizeDivisor;
-  const height = up(Math.max(...prepared.map(({ picture }) => picture.height)));
-  const width = up(Math.max(...prepared.map(({ picture }) => picture.width)));
-  const pixels = new Float32Array(prepared.length * 3 * height * width);
-  for (const [n, { picture }] of prepared.entries()) {
+  const height = up(Math.max(...pictures.map((picture) => picture.height)));
+  const width = up(Math.max(...pictures.map((picture) => picture.width)));
+  const pixels = new Float32Array(pictures.length * 3 * height * width);
+  for (const [n, picture] of pictures.entries()) {
     for (let channel = 0; channel < 3; channel++) {
       const from = config.channels === "rgb" ? channel : 2 - channel;
       const [mean, scale] = [config.mean[channel] as number, 1 / (config.std[channel] as number)];
@@ -134,5 +134,5 @@ export function collate(
       }
     }
   }
-  return { pixels, shape: [prepared.length, 3, height, width] };
+  return { pixels, shape: [pictures.length, 3, height, width] };
 }

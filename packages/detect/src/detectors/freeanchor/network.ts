@@ -3,13 +3,13 @@ import type { Tensor } from "@sepc/engine";
 import { cellsCut, DenseNetwork } from "../../models/denseNetwork.js";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { type CandidateTensors, selectCandidates } from "../../models/heads/select.js";
-import { Detector, type Losses, type Truth } from "../detector.js";
+import { DetectorNetwork, type Losses, type Truth } from "../detector.js";
 import { anchorsOf } from "../schema.js";
 import type { FreeAnchorConfig } from "./config.js";
 import { type FreeAnchorTraining, freeAnchorLosses } from "./training.js";
 
 /** Zhang et al. 2019: RetinaNet's network, which learns itself which anchors answer for an object. */
-export class FreeAnchor extends Detector<LevelOutput[]> {
+export class FreeAnchor extends DetectorNetwork<LevelOutput[]> {
   readonly network: DenseNetwork;
   readonly decodeSpec: DecodeSpec;
   readonly #anchorsPerCell: number;

@@ -3,13 +3,13 @@ import { nn, type Tensor } from "@sepc/engine";
 import { cellsCut, DenseNetwork } from "../../models/denseNetwork.js";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { type CandidateTensors, selectCandidates } from "../../models/heads/select.js";
-import { Detector, type Losses, type Truth } from "../detector.js";
+import { DetectorNetwork, type Losses, type Truth } from "../detector.js";
 import { stridesOf } from "../schema.js";
 import type { FsafConfig } from "./config.js";
 import { type FsafTraining, fsafLosses, fsafTargets } from "./training.js";
 
 /** Zhu et al. 2019: one square prior a cell; in training each object chooses its level. */
-export class Fsaf extends Detector<LevelOutput[]> {
+export class Fsaf extends DetectorNetwork<LevelOutput[]> {
   readonly network: DenseNetwork;
   readonly decodeSpec: DecodeSpec;
   readonly #training: FsafTraining;

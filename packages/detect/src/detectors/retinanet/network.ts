@@ -3,13 +3,13 @@ import type { Tensor } from "@sepc/engine";
 import { cellsCut, DenseNetwork } from "../../models/denseNetwork.js";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { type CandidateTensors, selectCandidates } from "../../models/heads/select.js";
-import { Detector, type Losses, type Truth } from "../detector.js";
+import { DetectorNetwork, type Losses, type Truth } from "../detector.js";
 import { anchorsOf } from "../schema.js";
 import type { RetinaNetConfig } from "./config.js";
 import { batchTargets, type RetinaTrainingConfig, retinaLosses } from "./training.js";
 
 /** Lin et al. 2017. */
-export class RetinaNet extends Detector<LevelOutput[]> {
+export class RetinaNet extends DetectorNetwork<LevelOutput[]> {
   readonly network: DenseNetwork;
   readonly decodeSpec: DecodeSpec;
   readonly #anchorsPerCell: number;
