@@ -10,6 +10,11 @@ interface Verb {
 
 const VERBS: readonly Verb[] = [
   {
+    name: "data",
+    help: "check, describe and make data sets",
+    load: () => import("./data.js"),
+  },
+  {
     name: "train",
     help: "train a detector on your pictures",
     load: () => import("./train.js"),
