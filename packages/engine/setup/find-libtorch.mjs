@@ -133,7 +133,8 @@ function pythonRoots() {
   return [...new Set(roots)].filter((root) => root !== "" && existsSync(root));
 }
 
-function inPython() {
+/** The libtorch inside a Python package `torch`, newest Python first; no Python is started. */
+export function libtorchInPython() {
   for (const root of pythonRoots()) {
     const libraries = ["lib", "lib64"].flatMap((lib) => pythonsIn(join(root, lib)));
     const packages = [
@@ -188,5 +189,5 @@ export function findLibtorch() {
       `LIBTORCH is ${root}, but there is no libtorch ${oldestVersion} or newer: expected include/torch/csrc/api/include/torch/version.h and lib/${libraryNames.linux} below it.`,
     );
   }
-  return inDownloads() ?? inSystem() ?? inPython();
+  return inDownloads() ?? inSystem() ?? libtorchInPython();
 }

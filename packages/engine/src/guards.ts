@@ -121,6 +121,30 @@ const recurrentCell =
     return say("w_ih, w_hh", `${gates * size} rows, ${gates} times the hidden size`, rows);
   };
 
+/** A recurrent network's weights: as many as its layers, directions and biases ask for, and states to match. */
+const recurrent =
+  (states: number): Guard =>
+  ([input, hidden, weights, biases, layers, , , bidirectional]) => {
+    if (!Array.isArray(weights) || !isNumber(layers)) return undefined;
+    const wanted = Number(layers) * (biases === true ? 4 : 2) * (bidirectional === true ? 2 : 1);
+    if (weights.length !== wanted) return say("params", `${wanted} weights`, weights.length);
+    if (Array.isArray(hidden) && hidden.length !== states)
+      return say("hx", `${states} states`, hidden.length);
+    const dimensions = [input, ...(Array.isArray(hidden) ? hidden : [hidden])].map((x) => shapeOf(x)?.length);
+    if (dimensions.some((count) => count !== dimensions[0] || count === undefined || count < 2 || count > 3))
+      return say("input, hx", "tensors of 2 or of 3 dimensions", dimensions);
+    const flat = weights
+      .map((weight) => shapeOf(weight)?.length)
+      .find((count) => count === undefined || count < 1 || count > 2);
+    return flat === undefined ? undefined : say("params", "matrices and vectors", `${flat} dimensions`);
+  };
+
+/** Bounds of random whole numbers that doubles hold. */
+const bounded: Guard = ([, ...bounds]) => {
+  const far = bounds.find((bound) => isNumber(bound) && !(Math.abs(Number(bound)) <= 2 ** 53));
+  return far === undefined ? undefined : say("from, to", "numbers up to 2^53", far);
+};
+
 /** Operators that check too little to be worth a guard, and that others stand for. */
 const refused =
   (instead: string): Guard =>
@@ -129,6 +153,7 @@ const refused =
 const internal = refused("libtorch calls it itself, use grad() or backward()");
 const named = refused("name no dimensions, use permute() and unsqueeze()");
 const quantized = refused("quantised operators are in the namespace quantized");
+const spaced = refused("give spacing as numbers, or divide by it");
 const packed = refused("use the overload over padded sequences, .input");
 
 const bag = both(vector(1, "indices"), vector(2, "offsets"));
@@ -151,14 +176,21 @@ const guards: Readonly<Record<string, Guard>> = {
   "aten::choose_qparams_optimized": quantized,
   "aten::embedding_bag": bag,
   "aten::embedding_bag.padding_idx": bag,
+  "aten::embedding_backward": internal,
+  "aten::embedding_dense_backward": internal,
+  "aten::embedding_sparse_backward": internal,
   "aten::fractional_max_pool2d_backward": internal,
   "aten::fractional_max_pool3d_backward": internal,
+  "aten::gradient.tensorarray": spaced,
+  "aten::gradient.tensorarrayint": spaced,
   "aten::gru.data": packed,
+  "aten::gru.input": recurrent(1),
   "aten::gru_cell": recurrentCell(3),
   "aten::histogramdd": entries(1, "bins", 1),
   "aten::histogramdd.TensorList_bins": entries(1, "bins", 1),
   "aten::histogramdd.int_bins": entries(1, "bins", 1),
   "aten::lstm.data": packed,
+  "aten::lstm.input": recurrent(2),
   "aten::lstm_cell": both(entries(1, "hx", 2), recurrentCell(4)),
   "aten::lu_unpack": refused("use linalg_lu"),
   "aten::matrix_exp_backward": internal,
@@ -173,6 +205,8 @@ const guards: Readonly<Record<string, Guard>> = {
   "aten::native_channel_shuffle": refused("use channel_shuffle"),
   "aten::pixel_shuffle": shuffleFactor,
   "aten::quantized_lstm_cell": quantized,
+  "aten::random.from": bounded,
+  "aten::random_.from": bounded,
   "aten::reflection_pad1d": entries(1, "padding", 2),
   "aten::reflection_pad1d_backward": internal,
   "aten::reflection_pad2d": entries(1, "padding", 4),
@@ -187,8 +221,10 @@ const guards: Readonly<Record<string, Guard>> = {
   "aten::replication_pad3d": entries(1, "padding", 6),
   "aten::replication_pad3d_backward": internal,
   "aten::rnn_relu.data": packed,
+  "aten::rnn_relu.input": recurrent(1),
   "aten::rnn_relu_cell": recurrentCell(1),
   "aten::rnn_tanh.data": packed,
+  "aten::rnn_tanh.input": recurrent(1),
   "aten::rnn_tanh_cell": recurrentCell(1),
   "aten::rrelu_with_noise": sameShape(0, 1, "noise"),
   "aten::rrelu_with_noise_": sameShape(0, 1, "noise"),

@@ -5,7 +5,7 @@
 export function parseHeaderJson(bytes: Uint8Array, error: (message: string) => Error): Map<string, unknown> {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw error("expected UTF-8 text");
   }
@@ -29,9 +29,18 @@ export function parseHeaderJson(bytes: Uint8Array, error: (message: string) => E
   return root as Map<string, unknown>;
 }
 
+const quote = 0x22;
+const backslash = 0x5c;
+const colon = 0x3a;
+const isSpace = (code: number): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+
 /** Number of `"name":` pairs in valid JSON text. */
 function countNames(text: string): number {
   let count = 0;
-  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (match[1] !== undefined) count++;
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at)) {
+    for (at++; text.charCodeAt(at) !== quote; at++) if (text.charCodeAt(at) === backslash) at++;
+    for (at++; isSpace(text.charCodeAt(at)); ) at++;
+    if (text.charCodeAt(at) === colon) count++;
+  }
   return count;
 }

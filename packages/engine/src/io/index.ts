@@ -1,10 +1,20 @@
+export { PickledGlobal, PickledObject } from "./pickle/objects.js";
+export {
+  type PyTorchValue,
+  parsePyTorch,
+  type ReadPyTorchOptions,
+  type ReadStateDictOptions,
+  readPyTorch,
+  readStateDict,
+} from "./pytorch.js";
 export {
   inspectSafetensors,
+  openSafetensors,
   parseSafetensors,
   type ReadOptions,
   readSafetensors,
   type Safetensors,
-  type SafetensorsHeader,
-  type TensorEntry,
+  SafetensorsFile,
   writeSafetensors,
 } from "./safetensors.js";
+export type { SafetensorsHeader, TensorEntry } from "./safetensorsHeader.js";

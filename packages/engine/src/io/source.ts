@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { EngineError } from "../errors.js";
 
 /** Bytes that can be read from anywhere: a file, or memory. */
@@ -20,26 +20,44 @@ function truncated(name: string, offset: number, wanted: number, size: number): 
   );
 }
 
+function unreadable(path: string, cause: unknown): EngineError {
+  return new EngineError("FILE", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
+}
+
+function openRegularFile(path: string): { fd: number; stat: Stats } {
+  let fd: number | undefined;
+  try {
+    // Without O_NONBLOCK opening a named pipe would wait for a writer. Windows has neither.
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return { fd, stat };
+  } catch (cause) {
+    if (fd !== undefined) closeSync(fd);
+    throw unreadable(path, cause);
+  }
+  closeSync(fd);
+  throw new EngineError("FILE", `${path}: expected a file, got a folder or device`);
+}
+
 /** @throws EngineError FILE when the file cannot be opened. */
 export function openFile(path: string): Source {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (cause) {
-    throw new EngineError("FILE", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) {
-    closeSync(fd);
-    throw new EngineError("FILE", `${path}: expected a file, got a folder or device`);
-  }
-  const { size } = stat;
+  const {
+    fd,
+    stat: { size },
+  } = openRegularFile(path);
+  const readSome = (target: Uint8Array, done: number, offset: number): number => {
+    try {
+      return readSync(fd, target, done, Math.min(target.length - done, largestRead), offset + done);
+    } catch (cause) {
+      throw unreadable(path, cause);
+    }
+  };
   return {
     name: path,
     size,
     readInto(target, offset) {
       for (let done = 0; done < target.length; ) {
-        const read = readSync(fd, target, done, Math.min(target.length - done, largestRead), offset + done);
+        const read = readSome(target, done, offset);
         if (read === 0) throw truncated(path, offset, target.length, size);
         done += read;
       }
@@ -58,6 +76,16 @@ export function fromMemory(bytes: Uint8Array, name = "memory"): Source {
     },
     close() {},
   };
+}
+
+/** Opens a file, hands it to `read`, and closes it. */
+export function withFile<T>(path: string, read: (source: Source) => T): T {
+  const source = openFile(path);
+  try {
+    return read(source);
+  } finally {
+    source.close();
+  }
 }
 
 /** A copy of `length` bytes at `offset`. Check `length` against the source's size before: it is allocated here. */
