@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { preset, presetNames } from "../../src/presets/index.js";
+import { parseRunConfig, withSetting } from "../../src/train/config.js";
+
+describe("presets", () => {
+  test("are all complete configurations", () => {
+    expect(presetNames.length).toBeGreaterThan(70);
+    for (const name of presetNames) expect(parseRunConfig(preset(name))).toEqual(preset(name));
+  });
+
+  test("have the paper's settings", () => {
+    const config = preset("retinanet_r50_sepc-lite_1x");
+    expect(config.schedule).toMatchObject({
+      epochs: 12,
+      milestones: [8, 11],
+      lr: 0.01,
+      momentum: 0.9,
+      weightDecay: 1e-4,
+      clip: 35,
+      warmup: { steps: 500, from: 1 / 3 },
+    });
+    expect(config.input).toMatchObject({ scales: [[1333, 800]], flip: 0.5 });
+    expect(config.model).toMatchObject({
+      backbone: { depth: 50, frozenStages: 2, normEval: true },
+      tower: { kind: "sepc-lite", norm: "integrated", depth: 4 },
+      postprocess: { perLevel: 1000, scoreThreshold: 0.05, iouThreshold: 0.5, maxPerImage: 100 },
+    });
+  });
+
+  test("a wrong name is told the nearest", () => {
+    expect(() => preset("retinanet_r50_sepclite_1x")).toThrow(/retinanet_r50_.*_1x/);
+  });
+});
+
+describe("settings", () => {
+  const base = preset("retinanet_small_fpn");
+
+  test("change by path", () => {
+    const changed = withSetting(withSetting(base, "schedule.epochs=3"), "input.scales=[[96,96]]");
+    expect(parseRunConfig(changed)).toMatchObject({ schedule: { epochs: 3 }, input: { scales: [[96, 96]] } });
+    expect(base.schedule.epochs).not.toBe(3);
+  });
+
+  test.each([
+    ["schedule.epocs=3", /schedule[\s\S]*epocs/],
+    ["schedule.epochs=-1", /epochs/],
+    ["model.tower.kind=sepcc", /tower\.kind/],
+    ["model.detector=yolo", /expected one of retinanet/],
+    ["input.mean=[1,2]", /input\.mean/],
+  ])("%s is refused with the path to it", (assignment, message) => {
+    expect(() => parseRunConfig(withSetting(base, assignment))).toThrow(message);
+  });
+
+  test.each(["nonsense", "nowhere.at.all=1"])("%s is no assignment", (assignment) => {
+    expect(() => withSetting(base, assignment)).toThrow(/--set/);
+  });
+});
