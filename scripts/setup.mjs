@@ -16,7 +16,7 @@ import {
   withLock,
 } from "../packages/engine/setup/setup.mjs";
 
-export { run, SetupError };
+export { run, SetupError, say };
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 async function installNpmPackages() {
@@ -33,7 +33,9 @@ async function installNpmPackages() {
 
 async function compileTypeScript() {
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  await run(process.execPath, [compiler, "-b", "packages/core", "packages/engine", "packages/detect"], { cwd: root });
+  await run(process.execPath, [compiler, "-b", "packages/core", "packages/engine", "packages/detect"], {
+    cwd: root,
+  });
   return undefined;
 }
 

@@ -25,6 +25,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./detect.js"),
   },
   {
+    name: "report",
+    help: "show a run whole in one HTML file",
+    load: () => import("./report.js"),
+  },
+  {
     name: "eval",
     help: "measure detections with COCO's metrics",
     load: () => import("./eval.js"),

@@ -87,7 +87,33 @@ function smallPreset(tower: TowerName): RunConfigInput {
   };
 }
 
+/** For `npm run demo`: learns simple shapes in minutes, and is good for nothing else. */
+function demoPreset(): RunConfigInput {
+  return {
+    model: {
+      detector: "retinanet",
+      backbone: { depth: 18, width: 16, frozenStages: 0, normEval: false },
+      neck: { channels: 48 },
+      tower: { ...TOWERS["sepc-lite"], depth: 1 },
+    } as never,
+    input: { scales: [[192, 192]] },
+    schedule: {
+      epochs: 10,
+      shape: "cosine",
+      optimizer: "adamw",
+      lr: 3e-3,
+      weightDecay: 0.05,
+      batchSize: 8,
+      warmup: { steps: 60, from: 0.1 },
+      clip: 10,
+      ema: 0.99,
+    },
+    evaluateEvery: 5,
+  };
+}
+
 const makers = new Map<string, () => RunConfigInput>();
+makers.set("retinanet_demo_sepc-lite", demoPreset);
 for (const tower of Object.keys(TOWERS) as TowerName[]) {
   makers.set(`retinanet_small_${tower}`, () => smallPreset(tower));
   for (const backbone of Object.keys(BACKBONES) as BackboneName[])

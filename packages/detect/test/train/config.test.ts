@@ -42,7 +42,7 @@ describe("settings", () => {
   });
 
   test.each([
-    ["schedule.epocs=3", /schedule[\s\S]*epocs/],
+    ["schedule.epocs=3", /epocs[\s\S]*schedule/],
     ["schedule.epochs=-1", /epochs/],
     ["model.tower.kind=sepcc", /tower\.kind/],
     ["model.detector=yolo", /expected one of retinanet/],
