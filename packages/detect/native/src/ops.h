@@ -5,6 +5,7 @@
 
 #include <array>
 #include <tuple>
+#include <vector>
 
 #include "geometry.h"
 
@@ -38,6 +39,25 @@ at::Tensor upsample_add_backward(const at::Tensor& grad, at::IntArrayRef size);
 at::Tensor upsample_add_backward_cpu(const at::Tensor& grad, at::IntArrayRef size);
 at::Tensor upsample_add_backward_composite(const at::Tensor& grad, at::IntArrayRef size);
 void check_upsample(const at::Tensor& base, const at::Tensor& small);
+
+/** Normalised maps of all levels, and the statistics that they share: mean and biased variance, float64 [C]. */
+struct PyramidNorm {
+  std::vector<at::Tensor> levels;
+  at::Tensor mean, variance;
+};
+
+/** Integrated batch normalisation (paper, section 3.3) with ReLU; weight and bias [C] or undefined. */
+PyramidNorm pyramid_norm_cpu(at::TensorList levels, const at::Tensor& weight, const at::Tensor& bias, double eps);
+/** Gradients to the levels, weight and bias; an undefined entry of `grads` stands for zeros. */
+struct PyramidNormGradients {
+  std::vector<at::Tensor> levels;
+  at::Tensor weight, bias;
+};
+PyramidNormGradients pyramid_norm_backward_cpu(at::TensorList grads, at::TensorList levels, const at::Tensor& weight,
+                                               const at::Tensor& bias, const at::Tensor& mean, const at::Tensor& variance,
+                                               double eps);
+/** Whether the two above take these levels: dense float32 or float64 maps in the processor's memory. */
+bool pyramid_norm_cpu_applies(at::TensorList levels);
 
 #if defined(SEPC_WITH_CUDA)
 at::Tensor deform_conv2d_cuda(SEPC_DEFORM_ARGS);

@@ -68,6 +68,8 @@ TORCH_LIBRARY(sepc, m) {
         "int[2] stride, int[2] padding, int[2] dilation, int groups, int offset_groups, bool[5] output_mask) -> "
         "(Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def("cpu_capability() -> str", [] { return std::string(cpu::capability()); });
+  m.def("pyramid_batch_norm_relu(Tensor[] levels, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, "
+        "Tensor(b!)? running_var, float momentum, float eps) -> Tensor[]");
   m.def("upsample_add(Tensor base, Tensor small) -> Tensor");
   m.def("_upsample_add_backward(Tensor grad, int[2] size) -> Tensor");
 }

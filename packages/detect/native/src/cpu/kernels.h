@@ -97,6 +97,16 @@ struct ResizeRow {
   T* mixed;  // scratch of width + 1
 };
 
+/** One channel of one map on the way back through normalisation and ReLU. */
+template <class T>
+struct PlaneGrad {
+  const T* x;
+  const T* grad;
+  int64_t count;
+  T mean;
+  T scale, shift;  // of the forward pass: max(scale · x + shift, 0)
+};
+
 template <class T>
 struct Kernels {
   int64_t rows;   // MR: tiles are best a multiple of it
@@ -111,6 +121,12 @@ struct Kernels {
   /** out = base + upsampled row */
   void (*upsample_row)(const ResizeRow<T>&, const T* top, const T* bottom, const T* base, T* out);
   void (*upsample_row_adjoint)(const ResizeRow<T>&, const T* grad, T* top, T* bottom);
+  double (*plane_sum)(const T* x, int64_t count);
+  /** Σ (x - mean)² */
+  double (*plane_squares)(const T* x, int64_t count, T mean);
+  void (*plane_normalise)(const T* x, T* y, int64_t count, T scale, T shift);
+  void (*plane_grad_sums)(const PlaneGrad<T>&, double* sums);
+  void (*plane_grad)(const PlaneGrad<T>&, T* out, T slope, T level);
 };
 
 /** The widest table this processor can run; SEPC_CPU_CAPABILITY=default|avx2|avx512 lowers it. */

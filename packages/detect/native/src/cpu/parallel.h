@@ -27,6 +27,11 @@ inline int64_t worker_count(int64_t tasks) {
   return tasks < threads ? tasks : threads;
 }
 
+/** The same for tasks that together pass over `elements` values: waking a thread costs as much as some ten thousand. */
+inline int64_t worker_count(int64_t tasks, int64_t elements) {
+  return elements < int64_t(1) << 15 ? 1 : worker_count(tasks);
+}
+
 /** Calls work(task, slot) for each task < tasks; slot < workers names the thread. Rethrows the first exception. */
 template <class Work>
 void run_tasks(int64_t tasks, int64_t workers, const Work& work) {

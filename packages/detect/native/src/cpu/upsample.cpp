@@ -27,8 +27,8 @@ struct Axis {
 
 /** Calls work(first plane, last plane, scratch row) on the threads. */
 template <class T, class Work>
-void over_planes(int64_t planes, int64_t width, const Work& work) {
-  const int64_t workers = worker_count(planes), tasks = std::min(planes, 4 * workers);
+void over_planes(int64_t planes, int64_t cells, int64_t width, const Work& work) {
+  const int64_t workers = worker_count(planes, planes * cells), tasks = std::min(planes, 4 * workers);
   Scratch scratch(workers * Scratch::size<T>(width + 1));
   std::vector<T*> mixed;
   for (int64_t slot = 0; slot < workers; ++slot) mixed.push_back(scratch.take<T>(width + 1));
@@ -37,21 +37,40 @@ void over_planes(int64_t planes, int64_t width, const Work& work) {
   });
 }
 
+/** Where the planes of a map lie; the rows of one are contiguous, so that parts of a wider map need no copy. */
+template <class T>
+class PlaneTable {
+ public:
+  explicit PlaneTable(const at::Tensor& map)
+      : values_(map.data_ptr<T>()), channels_(map.size(1)), image_(map.stride(0)), channel_(map.stride(1)) {}
+  T* operator[](int64_t plane) const { return values_ + plane / channels_ * image_ + plane % channels_ * channel_; }
+
+ private:
+  T* values_;
+  int64_t channels_, image_, channel_;
+};
+
+/** The map itself where its planes are contiguous, else a copy. */
+at::Tensor with_planes(const at::Tensor& map) {
+  const bool dense = (map.size(3) == 1 || map.stride(3) == 1) && (map.size(2) == 1 || map.stride(2) == map.size(3));
+  return dense ? map : map.contiguous();
+}
+
 template <class T>
 void upsample_add_planes(const at::Tensor& base, const at::Tensor& small, at::Tensor& out) {
   const int64_t height = small.size(2), width = small.size(3), out_height = out.size(2), out_width = out.size(3);
   const Kernels<T>& k = kernels<T>();
   const Axis<T> ys(height, out_height), xs(width, out_width);
-  const T *b = base.data_ptr<T>(), *s = small.data_ptr<T>();
-  T* o = out.data_ptr<T>();
-  over_planes<T>(out.size(0) * out.size(1), width, [&](int64_t first, int64_t last, T* mixed) {
+  const PlaneTable<T> b(base), s(small), o(out);
+  over_planes<T>(out.size(0) * out.size(1), out_height * out_width, width, [&](int64_t first, int64_t last, T* mixed) {
     ResizeRow<T> row{width, out_width, xs.low.data(), xs.fraction.data(), T(0), mixed};
     for (int64_t plane = first; plane < last; ++plane) {
-      const T* source = s + plane * height * width;
+      const T *source = s[plane], *under = b[plane];
+      T* target = o[plane];
       for (int64_t y = 0; y < out_height; ++y) {
-        const int64_t top = ys.low[y], bottom = std::min(top + 1, height - 1), at = (plane * out_height + y) * out_width;
+        const int64_t top = ys.low[y], bottom = std::min(top + 1, height - 1), at = y * out_width;
         row.fy = ys.fraction[y];
-        k.upsample_row(row, source + top * width, source + bottom * width, b + at, o + at);
+        k.upsample_row(row, source + top * width, source + bottom * width, under + at, target + at);
       }
     }
   });
@@ -62,16 +81,16 @@ void upsample_adjoint_planes(const at::Tensor& grad, at::Tensor& small) {
   const int64_t height = small.size(2), width = small.size(3), out_height = grad.size(2), out_width = grad.size(3);
   const Kernels<T>& k = kernels<T>();
   const Axis<T> ys(height, out_height), xs(width, out_width);
-  const T* g = grad.data_ptr<T>();
-  T* s = small.data_ptr<T>();
-  over_planes<T>(grad.size(0) * grad.size(1), width, [&](int64_t first, int64_t last, T* mixed) {
+  const PlaneTable<T> g(grad), s(small);
+  over_planes<T>(grad.size(0) * grad.size(1), out_height * out_width, width, [&](int64_t first, int64_t last, T* mixed) {
     ResizeRow<T> row{width, out_width, xs.low.data(), xs.fraction.data(), T(0), mixed};
     for (int64_t plane = first; plane < last; ++plane) {
-      T* target = s + plane * height * width;
+      const T* from = g[plane];
+      T* target = s[plane];
       for (int64_t y = 0; y < out_height; ++y) {
         const int64_t top = ys.low[y], bottom = std::min(top + 1, height - 1);
         row.fy = ys.fraction[y];
-        k.upsample_row_adjoint(row, g + (plane * out_height + y) * out_width, target + top * width, target + bottom * width);
+        k.upsample_row_adjoint(row, from + y * out_width, target + top * width, target + bottom * width);
       }
     }
   });
@@ -91,7 +110,7 @@ at::Tensor upsample_add_cpu(const at::Tensor& base, const at::Tensor& small) {
   if (!cpu::planes_apply(base)) return upsample_add_composite(base, small);
   at::Tensor out = at::empty(base.sizes(), base.options(), at::MemoryFormat::Contiguous);
   if (out.numel() == 0) return out;
-  const at::Tensor b = base.contiguous(), s = small.contiguous();
+  const at::Tensor b = cpu::with_planes(base), s = cpu::with_planes(small);
   base.scalar_type() == at::kFloat ? cpu::upsample_add_planes<float>(b, s, out) : cpu::upsample_add_planes<double>(b, s, out);
   return out;
 }
@@ -100,7 +119,7 @@ at::Tensor upsample_add_backward_cpu(const at::Tensor& grad, at::IntArrayRef siz
   if (!cpu::planes_apply(grad)) return upsample_add_backward_composite(grad, size);
   at::Tensor small = at::zeros({grad.size(0), grad.size(1), size[0], size[1]}, grad.options());
   if (grad.numel() == 0) return small;
-  const at::Tensor g = grad.contiguous();
+  const at::Tensor g = cpu::with_planes(grad);
   grad.scalar_type() == at::kFloat ? cpu::upsample_adjoint_planes<float>(g, small)
                                    : cpu::upsample_adjoint_planes<double>(g, small);
   return small;

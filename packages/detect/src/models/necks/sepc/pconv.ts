@@ -1,5 +1,6 @@
-import { check, nn, type Tensor, tensorOp } from "@sepc/engine";
+import { check, nn, ops, type Tensor, tensorOp } from "@sepc/engine";
 import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
+import { upsampleAdd } from "../../../ops/upsampleAdd.js";
 import { OffsetConv } from "./offsetConv.js";
 import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
 
@@ -7,8 +8,6 @@ const cat = tensorOp("aten::cat");
 const conv2d = tensorOp("aten::conv2d");
 const narrow = tensorOp("aten::narrow");
 const add = tensorOp("aten::add.Tensor");
-const relu = tensorOp("aten::relu");
-const upsample = tensorOp("aten::upsample_bilinear2d");
 
 export interface PConvConfig {
   readonly inChannels: number;
@@ -72,7 +71,7 @@ export class PConv extends nn.Module implements FoldsNorm {
     );
     const terms = this.#deformable ? this.#deformedTerms(levels) : this.#plainTerms(levels);
     const sums = terms.map((parts, level) => joined(parts, levels[level] as Tensor));
-    return this.norm.forward(sums).map((map) => relu(map));
+    return this.norm.forwardRelu(sums);
   }
 
   /** Upsampling keeps constants, so that a scale passes it; the shift goes into the one kernel that all levels have. */
@@ -104,11 +103,12 @@ export class PConv extends nn.Module implements FoldsNorm {
     const padding = upward[0]?.padding ?? 0;
     for (const [source, map] of levels.entries()) {
       const used = Math.min(upward.length, source + 1);
-      const all = used * outChannels;
-      const fused = conv2d(map, narrow(weights, 0, 0, all), narrow(biases, 0, 0, all), 1, padding);
-      for (let distance = 0; distance < used; distance++) {
-        terms[source - distance]?.push(narrow(fused, 1, distance * outChannels, outChannels));
-      }
+      const part = (whole: Tensor): Tensor =>
+        used === upward.length ? whole : narrow(whole, 0, 0, used * outChannels);
+      const fused = conv2d(map, part(weights), part(biases), 1, padding);
+      // Split rather than narrowed: its gradient joins the parts, where each narrowing would fill a map with zeros.
+      const sides = used === 1 ? [fused] : ops.split(fused, outChannels, 1);
+      for (const [distance, side] of sides.entries()) terms[source - distance]?.push(side);
     }
     for (const [i, kernel] of this.kernels.entries()) {
       const distance = i - this.#reach;
@@ -121,12 +121,10 @@ export class PConv extends nn.Module implements FoldsNorm {
   }
 }
 
-/** The sum of maps brought to the size of the level. */
+/** The sum of maps brought to the size of the level, of which at least one has it. */
 function joined(parts: readonly Tensor[], like: Tensor): Tensor {
   const [, , height, width] = like.shape as [number, number, number, number];
-  const fit = parts.map((part) => {
-    const [, , h, w] = part.shape;
-    return h === height && w === width ? part : upsample(part, [height, width], true);
-  });
-  return fit.reduce((sum, part) => add(sum, part));
+  const fits = (part: Tensor): boolean => part.shape[2] === height && part.shape[3] === width;
+  const own = parts.filter(fits).reduce((sum, part) => add(sum, part));
+  return parts.filter((part) => !fits(part)).reduce((sum, part) => upsampleAdd(sum, part), own);
 }

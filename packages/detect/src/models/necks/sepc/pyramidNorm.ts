@@ -1,6 +1,8 @@
 import { nn, type Tensor, tensorOp } from "@sepc/engine";
 import { affineOf, type ChannelAffine } from "../../../ops/foldBatchNorm.js";
+import { pyramidBatchNormRelu } from "../../../ops/pyramidBatchNorm.js";
 
+const relu = tensorOp("aten::relu");
 const cat = tensorOp("aten::cat");
 const reshape = tensorOp("aten::reshape");
 const narrow = tensorOp("aten::narrow");
@@ -18,6 +20,11 @@ export type PyramidNormKind = "none" | "integrated" | "shared" | "independent" |
 /** Maps of all levels in, finest first, the same shapes out: [N, C, H_l, W_l]. */
 export abstract class PyramidNorm extends nn.Module {
   abstract forward(levels: readonly Tensor[]): Tensor[];
+
+  /** {@link forward}, then ReLU. */
+  forwardRelu(levels: readonly Tensor[]): Tensor[] {
+    return this.forward(levels).map((level) => relu(level));
+  }
 
   /** What it does to each channel in evaluation, where that is one for all levels and images; else null. */
   affine(): ChannelAffine | null {
@@ -73,6 +80,10 @@ class IntegratedBatchNorm extends PyramidNorm {
     // With running statistics every cell is treated alike: no need to bring the levels together.
     if (!this.bn.training) return levels.map((level) => this.bn.forward(level));
     return unflatten(this.bn.forward(flatten(levels)), levels);
+  }
+
+  override forwardRelu(levels: readonly Tensor[]): Tensor[] {
+    return this.bn.training ? pyramidBatchNormRelu(levels, this.bn) : super.forwardRelu(levels);
   }
 }
 

@@ -1,10 +1,8 @@
-import { check, nn, type Tensor, tensorOp } from "@sepc/engine";
+import { check, nn, type Tensor } from "@sepc/engine";
 import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
 import { OffsetConv } from "./offsetConv.js";
 import { PConv } from "./pconv.js";
 import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
-
-const relu = tensorOp("aten::relu");
 
 export interface SepcConfig {
   readonly channels: number;
@@ -51,7 +49,7 @@ class ExtraConv extends nn.Module implements FoldsNorm {
 
   forward(levels: readonly Tensor[]): Tensor[] {
     const maps = levels.map((level, i) => this.conv.forward(level, i > 0));
-    return this.norm.forward(maps).map((map) => relu(map));
+    return this.norm.forwardRelu(maps);
   }
 
   foldNorm(): void {

@@ -36,7 +36,7 @@ export class ConvStack extends nn.Module implements FoldsNorm {
     return this.convs.reduce<Tensor[]>(
       (maps, conv, i) => {
         const after = maps.map((map, level) => conv.forward(map, level > 0));
-        return (this.norms[i] as PyramidNorm).forward(after).map((map) => map.relu());
+        return (this.norms[i] as PyramidNorm).forwardRelu(after);
       },
       [...levels],
     );
