@@ -98,7 +98,7 @@ function demoPreset(): RunConfigInput {
     } as never,
     input: { scales: [[192, 192]] },
     schedule: {
-      epochs: 10,
+      epochs: 12,
       shape: "cosine",
       optimizer: "adamw",
       lr: 3e-3,
@@ -108,7 +108,7 @@ function demoPreset(): RunConfigInput {
       clip: 10,
       ema: 0.99,
     },
-    evaluateEvery: 5,
+    evaluateEvery: 4,
   };
 }
 
