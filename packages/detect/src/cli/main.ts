@@ -15,6 +15,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./data.js"),
   },
   {
+    name: "models",
+    help: "list presets, with what they cost",
+    load: () => import("./models.js"),
+  },
+  {
     name: "train",
     help: "train a detector on your pictures",
     load: () => import("./train.js"),

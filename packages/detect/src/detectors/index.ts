@@ -1,6 +1,8 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
 import type { DetectorNetwork } from "./detector.js";
+import type { FcosConfig } from "./fcos/config.js";
+import { fcos } from "./fcos/index.js";
 import type { FreeAnchorConfig } from "./freeanchor/config.js";
 import { freeanchor } from "./freeanchor/index.js";
 import type { FsafConfig } from "./fsaf/config.js";
@@ -13,7 +15,7 @@ export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig;
+export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig | FcosConfig;
 
 const DETECTORS: {
   readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
@@ -21,6 +23,7 @@ const DETECTORS: {
   retinanet,
   freeanchor,
   fsaf,
+  fcos,
 };
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];

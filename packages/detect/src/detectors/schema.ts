@@ -23,6 +23,8 @@ export const neckSchema = z.strictObject({
   levels: z.int().min(3).max(7).default(5),
   /** Where P6 comes from. */
   extraFrom: z.enum(["c5", "p5"]).default("c5"),
+  /** A ReLU between P6 and the convolution that makes P7. */
+  reluBetweenExtra: z.boolean().default(false),
 });
 
 export const towerSchema = z.strictObject({

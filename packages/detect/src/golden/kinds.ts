@@ -6,6 +6,7 @@ import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
+import * as fcos from "./fcos.js";
 import * as fsaf from "./fsaf.js";
 import * as networks from "./networks.js";
 import * as retinanet from "./retinanet.js";
@@ -137,6 +138,9 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_loss: retinanet.retinaLoss,
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
+  fcos_head_forward: fcos.headForward,
+  fcos_loss: fcos.loss,
+  fcos_get_bboxes: fcos.getBboxes,
   fsaf_parts: fsaf.parts,
   fsaf_loss: fsaf.loss,
   freeanchor_loss: retinanet.freeAnchorLoss,

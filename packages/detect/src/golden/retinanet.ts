@@ -221,17 +221,23 @@ export function retinaLoss(golden: Case): void {
 
 /** The K candidates of picture `n`. */
 export function candidatesOf(
-  levels: readonly LevelOutput[],
+  levels: Parameters<typeof selectCandidates>[0],
   perLevel: number,
   classes: number,
   n: number,
 ): Candidates {
   const { cls } = levels[0] as LevelOutput;
   const anchorsPerCell = (cls.shape[1] as number) / classes;
-  const { scores, boxes, priors } = selectCandidates(levels, { anchorsPerCell, perLevel });
+  const { scores, boxes, priors, factors } = selectCandidates(levels, { anchorsPerCell, perLevel });
   const floats = (x: Tensor): Float32Array => x.select(0, n).contiguous().toTypedArray() as Float32Array;
   const places = priors.select(0, n).contiguous().toTypedArray() as BigInt64Array;
-  return { scores: floats(scores), boxes: floats(boxes), priors: Int32Array.from(places, Number), classes };
+  return {
+    scores: floats(scores),
+    boxes: floats(boxes),
+    priors: Int32Array.from(places, Number),
+    factors: factors === null ? undefined : floats(factors),
+    classes,
+  };
 }
 
 interface TestConfig {
@@ -256,16 +262,22 @@ export function getBboxes(golden: Case): void {
       maxPerImage: test.max_per_img,
     },
   };
-  const [scaleX, scaleY] = golden.flag("rescale") ? hyper<Four>(golden, "scale_factor") : [1, 1];
   const levels = levelsOf(golden, false);
+  expectDetections(golden, spec, (n) =>
+    candidatesOf(levels, test.nms_pre, golden.number("num_classes") - 1, n),
+  );
+}
+
+/** Decodes the candidates of each picture and compares what is found. */
+export function expectDetections(
+  golden: Case,
+  spec: DecodeSpec,
+  candidates: (picture: number) => Candidates,
+): void {
+  const [scaleX, scaleY] = golden.flag("rescale") ? hyper<Four>(golden, "scale_factor") : [1, 1];
   for (const [n, [inputHeight, inputWidth]] of pictures(golden).entries()) {
-    const candidates = candidatesOf(levels, test.nms_pre, golden.number("num_classes") - 1, n);
-    const found = decode(spec, golden.sizes as LevelSize[], candidates, {
-      inputHeight,
-      inputWidth,
-      scaleX,
-      scaleY,
-    });
+    const frame = { inputHeight, inputWidth, scaleX, scaleY };
+    const found = decode(spec, golden.sizes as LevelSize[], candidates(n), frame);
     const rows = Float32Array.from(found.flatMap(({ box, score }) => [...box, score]));
     golden.expect(`out/det_bboxes${n}`, fromTypedArray(rows, [found.length, 5]));
     const labels = BigInt64Array.from(found, ({ label }) => BigInt(label));

@@ -6,36 +6,48 @@ import { buildTower, type Tower, type TowerConfig } from "./necks/towers/index.j
 
 export interface DenseNetworkConfig {
   readonly backbone: ResNetConfig;
-  readonly neck: Pick<FpnConfig, "channels" | "levels" | "extraFrom">;
+  readonly neck: Pick<FpnConfig, "channels" | "levels" | "extraFrom" | "reluBetweenExtra">;
   readonly tower: TowerConfig;
 }
 
-/**
- * The network of one-stage detectors: picture -> backbone -> feature pyramid from c3 -> tower -> class and box maps.
- */
-export class DenseNetwork extends nn.Module {
+/** The part that one-stage detectors share: picture -> backbone -> feature pyramid from c3 -> tower. */
+export class DenseFeatures extends nn.Module {
   readonly backbone: ResNet;
   readonly neck: Fpn;
   readonly tower: Tower;
-  readonly head: DensePrediction;
 
-  constructor(config: DenseNetworkConfig, head: Omit<DensePredictionConfig, "channels">) {
+  constructor(config: DenseNetworkConfig) {
     super();
     const { channels, levels } = config.neck;
     this.backbone = new ResNet(config.backbone);
     this.neck = new Fpn({ ...config.neck, inLevels: this.backbone.levels.slice(1) });
     this.tower = buildTower(config.tower, { channels, levels });
-    this.head = new DensePrediction({ ...head, channels });
   }
 
-  /** [N, 3, H, W] -> the tower's features of both branches, finest first. */
-  features(images: Tensor): ReturnType<Tower["forward"]> {
+  /** [N, 3, H, W] -> features of both branches, finest first. */
+  forward(images: Tensor): ReturnType<Tower["forward"]> {
     return this.tower.forward(this.neck.forward(this.backbone.forward(images).slice(1)));
+  }
+}
+
+/** The network of detectors with RetinaNet's head: picture -> class and box maps. */
+export class DenseNetwork extends nn.Module {
+  readonly features: DenseFeatures;
+  readonly head: DensePrediction;
+
+  constructor(config: DenseNetworkConfig, head: Omit<DensePredictionConfig, "channels">) {
+    super();
+    this.features = new DenseFeatures(config);
+    this.head = new DensePrediction({ ...head, channels: config.neck.channels });
+  }
+
+  protected override fieldNames(): Record<string, string> {
+    return { features: "" };
   }
 
   /** [N, 3, H, W] -> maps of each level, finest first. */
   forward(images: Tensor): LevelOutput[] {
-    const { cls, box } = this.features(images);
+    const { cls, box } = this.features.forward(images);
     return cls.map((map, level) => this.head.forward(map, box[level] as Tensor));
   }
 }

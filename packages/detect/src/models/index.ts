@@ -1,6 +1,11 @@
+export { deformConv2d } from "../ops/deformConv.js";
+export { foldBatchNorm } from "../ops/foldBatchNorm.js";
 export { ResNet, type ResNetConfig } from "./backbones/resnet.js";
+export { cellsCut, DenseFeatures, DenseNetwork, type DenseNetworkConfig } from "./denseNetwork.js";
 export type { Level } from "./level.js";
+export { Fpn, type FpnConfig } from "./necks/fpn.js";
 export { OffsetConv, type OffsetConvConfig } from "./necks/sepc/offsetConv.js";
 export { PConv, type PConvConfig } from "./necks/sepc/pconv.js";
 export { buildPyramidNorm, PyramidNorm, type PyramidNormKind } from "./necks/sepc/pyramidNorm.js";
 export { type BranchFeatures, Sepc, type SepcConfig } from "./necks/sepc/sepc.js";
+export { buildTower, Tower, type TowerConfig, type TowerOutput } from "./necks/towers/index.js";

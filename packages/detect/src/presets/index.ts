@@ -50,22 +50,48 @@ const SCHEDULES = {
 
 type ScheduleName = keyof typeof SCHEDULES;
 
-function paperPreset(backbone: BackboneName, tower: TowerName, schedule: ScheduleName): RunConfigInput {
+/** Where detectors differ in the papers' settings. */
+const DETECTORS = {
+  retinanet: { model: {}, schedule: { clip: 35 } },
+  freeanchor: { model: {}, schedule: { clip: 35 } },
+  fsaf: { model: {}, schedule: { clip: 10 } },
+  fcos: { model: {}, schedule: { clip: null, warmup: { steps: 500, from: 1 / 3, shape: "constant" } } },
+} as const satisfies Record<string, { model: object; schedule: Partial<RunConfigInput["schedule"]> }>;
+
+type DetectorName = keyof typeof DETECTORS;
+
+/** FCOS's plain tower is normalised by groups. */
+function towerOf(detector: DetectorName, tower: TowerName): object {
+  return detector === "fcos" && tower === "fpn" ? { ...TOWERS.fpn, norm: "group" } : TOWERS[tower];
+}
+
+function paperPreset(
+  detector: DetectorName,
+  backbone: BackboneName,
+  tower: TowerName,
+  schedule: ScheduleName,
+): RunConfigInput {
   const { epochs, milestones, scales, draw } = SCHEDULES[schedule];
+  const own = DETECTORS[detector];
   return {
-    model: { detector: "retinanet", backbone: BACKBONES[backbone], tower: TOWERS[tower] } as never,
+    model: {
+      detector,
+      backbone: BACKBONES[backbone],
+      tower: towerOf(detector, tower),
+      ...own.model,
+    } as never,
     input: { scales: scales.map(([long, short]) => [long, short]), draw, testScale: [1333, 800] },
-    schedule: { epochs, milestones: [...milestones], lr: 0.01, batchSize: 16 },
+    schedule: { epochs, milestones: [...milestones], lr: 0.01, batchSize: 16, ...own.schedule },
     weights: WEIGHTS[backbone],
   };
 }
 
 /** For a few hundred pictures and a processor: a narrow ResNet-18 with normalised towers, from scratch. */
-function smallPreset(tower: TowerName): RunConfigInput {
+function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
   const choice = TOWERS[tower];
   return {
     model: {
-      detector: "retinanet",
+      detector,
       backbone: { depth: 18, width: 32, frozenStages: 0, normEval: false },
       neck: { channels: 64 },
       tower: { norm: "integrated", ...choice, depth: 2 },
@@ -114,11 +140,15 @@ function demoPreset(): RunConfigInput {
 
 const makers = new Map<string, () => RunConfigInput>();
 makers.set("retinanet_demo_sepc-lite", demoPreset);
-for (const tower of Object.keys(TOWERS) as TowerName[]) {
-  makers.set(`retinanet_small_${tower}`, () => smallPreset(tower));
+const towers = Object.keys(TOWERS) as TowerName[];
+for (const detector of Object.keys(DETECTORS) as DetectorName[]) {
+  for (const tower of towers) makers.set(`${detector}_small_${tower}`, () => smallPreset(detector, tower));
   for (const backbone of Object.keys(BACKBONES) as BackboneName[])
-    for (const schedule of Object.keys(SCHEDULES) as ScheduleName[])
-      makers.set(`retinanet_${backbone}_${tower}_${schedule}`, () => paperPreset(backbone, tower, schedule));
+    for (const tower of towers)
+      for (const schedule of Object.keys(SCHEDULES) as ScheduleName[])
+        makers.set(`${detector}_${backbone}_${tower}_${schedule}`, () =>
+          paperPreset(detector, backbone, tower, schedule),
+        );
 }
 
 export const presetNames: readonly string[] = [...makers.keys()];

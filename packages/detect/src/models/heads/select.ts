@@ -38,17 +38,23 @@ export interface SelectConfig {
 }
 
 /** Keeps each level's most promising priors (section 5.1's protocol: 1000 a level). */
-export function selectCandidates(levels: readonly LevelOutput[], config: SelectConfig): CandidateTensors {
+export function selectCandidates(
+  levels: readonly (LevelOutput & { readonly centerness?: Tensor | undefined })[],
+  config: SelectConfig,
+): CandidateTensors {
   const { anchorsPerCell, perLevel } = config;
   let first = 0;
-  const parts = levels.map(({ cls, box }) => {
+  const parts = levels.map(({ cls, box, centerness }) => {
     const rows = byPrior(cls, anchorsPerCell);
     const count = rows.shape[1] as number;
-    const places = rows.amax(2).topk(Math.min(perLevel, count), { dim: 1 })[1];
+    const factors = centerness === undefined ? null : byPrior(centerness, anchorsPerCell).sigmoid();
+    const best = factors === null ? rows.amax(2) : rows.amax(2).sigmoid().mul(factors.squeeze(2));
+    const places = best.topk(Math.min(perLevel, count), { dim: 1 })[1];
     const part = {
       scores: rowsAt(rows, places).sigmoid(),
       boxes: rowsAt(byPrior(box, anchorsPerCell), places),
       priors: places.add(first),
+      factors: factors === null ? null : rowsAt(factors, places).squeeze(2),
     };
     first += count;
     return part;
@@ -66,7 +72,12 @@ export function selectCandidates(levels: readonly LevelOutput[], config: SelectC
       parts.map(({ priors }) => priors),
       1,
     ),
-    factors: null,
+    factors: parts.every(({ factors }) => factors !== null)
+      ? ops.cat(
+          parts.map(({ factors }) => factors as Tensor),
+          1,
+        )
+      : null,
     sizes: levels.map(({ cls }) => cls.shape.slice(2) as [number, number]),
   };
 }

@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type FcosConfig, fcosSchema } from "./config.js";
+import { Fcos } from "./network.js";
+
+export const fcos: DetectorSpec<FcosConfig> = {
+  name: "fcos",
+  title: "FCOS",
+  schema: fcosSchema,
+  build: (config, classes) => new Fcos(config, classes),
+};
