@@ -1,35 +1,46 @@
-import { collate, type Prepared, prepare, type TransformConfig } from "./transforms/pipeline.js";
-import type { Batch, ImageRecord } from "./types.js";
+import type { TransformConfig } from "./transforms/config.js";
+import { collate, type PictureRequest, preparePicture } from "./transforms/pipeline.js";
 
-/** All that a batch depends on: plain data, so that any thread can make it. */
+/** The pictures of a batch, as plain data: any thread can read and change them. */
 export interface BatchRequest {
-  readonly images: readonly ImageRecord[];
-  /** Of each picture: what its random choices depend on. */
-  readonly keys: readonly (readonly number[])[];
+  readonly pictures: readonly PictureRequest[];
   readonly transforms: TransformConfig;
   readonly onBroken: "skip" | "fail";
 }
 
-/** Reads, transforms and collates the pictures of a batch. */
-export async function makeBatch({ images, keys, transforms, onBroken }: BatchRequest): Promise<Batch> {
-  const prepared: Prepared[] = [];
-  const skipped: { file: string; reason: string }[] = [];
-  for (const [i, image] of images.entries()) {
-    try {
-      prepared.push(await prepare(image, transforms, keys[i] ?? [i]));
-    } catch (error) {
-      if (onBroken === "fail") throw error;
-      skipped.push({ file: image.file, reason: (error as Error).message });
-    }
-  }
-  if (prepared.length === 0)
-    return { pixels: new Float32Array(0), shape: [0, 3, 0, 0], samples: [], skipped };
-  return {
-    ...collate(
-      prepared.map(({ picture }) => picture),
-      transforms,
-    ),
-    samples: prepared.map(({ sample }) => sample),
-    skipped,
+export interface BatchPixels {
+  /** [N, 3, H, W] of the pictures that could be read */
+  readonly pixels: Float32Array<ArrayBuffer>;
+  readonly shape: readonly [number, number, number, number];
+  /** For each picture asked for, why it could not be read; null where it could. */
+  readonly failures: readonly (string | null)[];
+}
+
+/** Pictures under way at a time: one is decoded while another is resized. All at once would hold them whole in memory. */
+const together = 2;
+
+/** Applies `make` to each value, some at a time; results stand in their order. */
+async function mapSome<T, R>(values: readonly T[], make: (value: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(values.length);
+  const rest = values.entries();
+  const takeTurns = async (): Promise<void> => {
+    for (const [i, value] of rest) results[i] = await make(value);
   };
+  await Promise.all(Array.from({ length: together }, takeTurns));
+  return results;
+}
+
+/** Reads, transforms and collates the pictures of a batch. */
+export async function makePixels({ pictures, transforms, onBroken }: BatchRequest): Promise<BatchPixels> {
+  const prepared = await mapSome(pictures, (request) =>
+    preparePicture(request, transforms).catch((error: Error) => {
+      if (onBroken === "fail") throw error;
+      return error;
+    }),
+  );
+  const failures = prepared.map((one) => (one instanceof Error ? one.message : null));
+  const images = prepared.flatMap((one) => (one instanceof Error ? [] : [one]));
+  if (images.length === 0) return { pixels: new Float32Array(0), shape: [0, 3, 0, 0], failures };
+  const mirrored = pictures.flatMap(({ flipped }, i) => (failures[i] === null ? [flipped] : []));
+  return { ...collate(images, transforms, mirrored), failures };
 }

@@ -1,11 +1,12 @@
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
-import { EngineError, type EngineErrorCode } from "@sepc/engine";
-import { type BatchRequest, makeBatch } from "./batch.js";
+import { check, EngineError } from "@sepc/engine";
+import { type BatchPixels, type BatchRequest, makePixels } from "./batch.js";
 import { planEpoch } from "./plan.js";
-import type { TransformConfig } from "./transforms/pipeline.js";
+import { RandomStream } from "./random.js";
+import { checkTransforms, type TransformConfig } from "./transforms/config.js";
+import { type Geometry, planSample } from "./transforms/geometry.js";
+import type { PictureRequest } from "./transforms/pipeline.js";
 import type { Batch, DetectionDataset, ImageRecord } from "./types.js";
+import { WorkerPool } from "./workerPool.js";
 
 export interface LoaderOptions {
   readonly batchSize: number;
@@ -19,85 +20,61 @@ export interface LoaderOptions {
   readonly groupByAspect?: boolean | undefined;
   /** Leaves out pictures without objects. */
   readonly filterEmpty?: boolean | undefined;
+  /** Whether pictures that cannot be read are named in `Batch.skipped` (unless told otherwise), or end the epoch. */
   readonly onBroken?: "skip" | "fail" | undefined;
 }
 
-interface Waiting {
-  readonly resolve: (batch: Batch) => void;
-  readonly reject: (error: Error) => void;
+interface Planned {
+  readonly geometries: readonly Geometry[];
+  readonly request: BatchRequest;
 }
 
-/** The compiled worker; TypeScript runners import this file from src. */
-function workerFile(): string {
-  const beside = fileURLToPath(new URL("./worker.js", import.meta.url));
-  return existsSync(beside) ? beside : beside.replace(/([\\/])src([\\/]data)/, "$1dist$2");
+function checkOptions({ batchSize, workers = 0, prefetch = 2, seed = 0, transforms }: LoaderOptions): void {
+  const whole = (name: string, value: number, least: number): void =>
+    check(
+      Number.isInteger(value) && value >= least,
+      () => `DataLoader: ${name}: expected a whole number from ${least}, got ${value}`,
+    );
+  whole("batchSize", batchSize, 1);
+  whole("workers", workers, 0);
+  whole("prefetch", prefetch, 1);
+  check(Number.isSafeInteger(seed), () => `DataLoader: seed: expected a whole number, got ${seed}`);
+  checkTransforms(transforms);
 }
 
-/** Threads that answer requests for batches, each in turn. */
-class WorkerPool {
-  readonly #workers: Worker[];
-  readonly #waiting = new Map<number, Waiting>();
-  #next = 0;
-  #failure: Error | null = null;
-
-  constructor(count: number) {
-    this.#workers = Array.from({ length: count }, () => new Worker(workerFile()));
-    for (const worker of this.#workers) {
-      worker.unref();
-      worker.on("message", (answer: Answer) => this.#settle(answer));
-      worker.on("error", (error) => this.#fail(error));
-      worker.on("exit", (code) => this.#fail(new Error(`it ended with code ${code}`)));
-    }
-  }
-
-  #settle({ id, batch, error }: Answer): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (batch !== undefined) waiting?.resolve(batch);
-    else
-      waiting?.reject(
-        new EngineError((error?.code ?? "FILE") as EngineErrorCode, error?.message ?? "unknown"),
-      );
-  }
-
-  #fail(cause: Error): void {
-    this.#failure ??= new EngineError("FILE", `a thread of the data loader died: ${cause.message}`, {
-      cause,
-    });
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
-    this.#waiting.clear();
-  }
-
-  request(request: BatchRequest): Promise<Batch> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const id = this.#next++;
-    const worker = this.#workers[id % this.#workers.length] as Worker;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.ref();
-      worker.postMessage({ id, request });
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#failure ??= new EngineError("BAD_ARGUMENT", "the data loader is closed");
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
-  }
+function pictureRequest({ sample, window, isDistorted }: Geometry, keys: readonly number[]): PictureRequest {
+  const { image, width, height, flipped } = sample;
+  return {
+    file: image.file,
+    fromWidth: image.width,
+    fromHeight: image.height,
+    window,
+    width,
+    height,
+    flipped,
+    distortKeys: isDistorted ? [...keys, 3] : null,
+  };
 }
 
-interface Answer {
-  readonly id: number;
-  readonly batch?: Batch;
-  readonly error?: { readonly message: string; readonly code?: string };
+function batchOf({ geometries }: Planned, { pixels, shape, failures }: BatchPixels): Batch {
+  const samples = geometries.flatMap(({ sample }, i) => (failures[i] === null ? [sample] : []));
+  const skipped = geometries.flatMap(({ sample }, i) => {
+    const reason = failures[i];
+    return typeof reason === "string" ? [{ file: sample.image.file, reason }] : [];
+  });
+  return { pixels, shape, samples, skipped };
 }
 
 /** Batches of a data set, epoch by epoch. The same bits for a seed and an epoch, whatever the number of workers. */
 export class DataLoader {
   readonly dataset: DetectionDataset;
   readonly #options: LoaderOptions;
-  #pool: WorkerPool | null = null;
+  readonly #pool: WorkerPool<BatchRequest, BatchPixels> | null;
+  #isClosed = false;
 
+  /** @throws EngineError BAD_ARGUMENT when there are no pictures, or an option is impossible */
   constructor(dataset: DetectionDataset, options: LoaderOptions) {
+    checkOptions(options);
     const { filterEmpty = false, workers = 0 } = options;
     const images = filterEmpty
       ? dataset.images.filter(({ objects }) => objects.some(({ crowd }) => !crowd))
@@ -109,7 +86,7 @@ export class DataLoader {
       );
     this.dataset = { ...dataset, images };
     this.#options = options;
-    if (workers > 0) this.#pool = new WorkerPool(workers);
+    this.#pool = workers > 0 ? new WorkerPool("worker", workers) : null;
   }
 
   /** Batches of an epoch. */
@@ -122,40 +99,50 @@ export class DataLoader {
     return planEpoch(this.dataset, { batchSize, shuffle, seed, groupByAspect }, epoch);
   }
 
-  #request(places: readonly number[], epoch: number): BatchRequest {
+  #planBatch(places: readonly number[], epoch: number): Planned {
     const { transforms, onBroken = "skip", seed = 0 } = this.#options;
-    return {
-      images: places.map((place) => this.dataset.images[place] as ImageRecord),
-      keys: places.map((place) => [seed, epoch, place, 2]),
-      transforms,
-      onBroken,
-    };
+    const keys = places.map((place) => [seed, epoch, place, 2]);
+    const geometries = places.map((place, i) =>
+      planSample(this.dataset.images[place] as ImageRecord, transforms, new RandomStream(...(keys[i] ?? []))),
+    );
+    const pictures = geometries.map((geometry, i) => pictureRequest(geometry, keys[i] ?? []));
+    return { geometries, request: { pictures, transforms, onBroken } };
   }
 
-  /** @param start batch to begin at, to go on in the middle of an epoch */
+  async #make(places: readonly number[], epoch: number): Promise<Batch> {
+    const planned = this.#planBatch(places, epoch);
+    const { request } = planned;
+    return batchOf(planned, await (this.#pool === null ? makePixels(request) : this.#pool.request(request)));
+  }
+
+  /**
+   * @param start batch to begin at, to go on in the middle of an epoch
+   * @throws EngineError FILE when a thread dies, or with `onBroken: "fail"` at a picture that cannot be read
+   */
   async *epoch(epoch: number, start = 0): AsyncGenerator<Batch, void, void> {
-    const plan = this.#plan(epoch).slice(start);
-    const pool = this.#pool;
-    if (pool === null) {
-      for (const places of plan) yield makeBatch(this.#request(places, epoch));
-      return;
-    }
-    const { prefetch = 2, workers = 1 } = this.#options;
+    const { prefetch = 2, workers = 0 } = this.#options;
+    const plan = this.#plan(epoch);
+    const most = workers === 0 ? 1 : prefetch * workers;
     const ahead: Promise<Batch>[] = [];
-    let next = 0;
+    let next = start;
     const order = (): void => {
-      while (next < plan.length && ahead.length < prefetch * workers) {
-        const batch = pool.request(this.#request(plan[next++] as number[], epoch));
+      while (next < plan.length && ahead.length < most) {
+        const batch = this.#make(plan[next++] as number[], epoch);
         batch.catch(() => {}); // told when its turn comes
         ahead.push(batch);
       }
     };
-    for (order(); ahead.length > 0; order()) yield await (ahead.shift() as Promise<Batch>);
+    check(!this.#isClosed, () => "DataLoader: it is closed; make a new one");
+    for (order(); ahead.length > 0; order()) {
+      const batch = ahead.shift() as Promise<Batch>;
+      if (workers > 0) order();
+      yield await batch;
+    }
   }
 
-  /** Ends the threads. */
+  /** Ends the threads; an epoch that is under way fails. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#pool?.close();
-    this.#pool = null;
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DataLoader, type LoaderOptions } from "../../src/data/loader.js";
 import { openDataset } from "../../src/data/open.js";
@@ -102,9 +103,15 @@ describe("DataLoader", () => {
   });
 
   test("batches wide pictures with wide ones", async () => {
+    const tall = join(folder, "tall.png");
+    await sharp({ create: { width: 64, height: 96, channels: 3, background: "red" } })
+      .png()
+      .toFile(tall);
     const mixed = {
       ...dataset,
-      images: dataset.images.map((image, i) => (i % 2 === 0 ? image : { ...image, width: 64, height: 96 })),
+      images: dataset.images.map((image, i) =>
+        i % 2 === 0 ? image : { ...image, file: tall, width: 64, height: 96 },
+      ),
     };
     const loader = new DataLoader(mixed, { batchSize: 2, groupByAspect: true, transforms });
     const kinds: number[] = [];

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,11 +20,44 @@ const grey = (values: readonly number[], width: number, height: number) => ({
 });
 const red = ({ data }: { data: Uint8Array }): number[] => [...data].filter((_, i) => i % 3 === 0);
 
+/** Sizes, and the SHA-1 of what OpenCV 4.9 and 5.0 make of the pattern below. */
+const GOLDENS = [
+  [64, 48, 107, 80, "38281e1ba224"],
+  [64, 48, 43, 32, "56124b3c1d1a"],
+  [50, 37, 32, 24, "db30b322daa1"],
+  [64, 48, 32, 24, "f2dd5d82d117"],
+  [33, 21, 64, 64, "0b5ad77fcb98"],
+  [100, 80, 100, 160, "c2a45009b9b3"],
+  [7, 5, 3, 9, "34d0410c2dbf"],
+  [1, 1, 5, 4, "99c9f2fa8eb2"],
+  [9, 1, 4, 3, "3178c5058a61"],
+  [640, 480, 1067, 800, "673b51f360a9"],
+  [480, 640, 600, 800, "9861dc5be2c5"],
+  [1333, 800, 640, 384, "a737276c685c"],
+  [31, 77, 30, 76, "ca7a5be58958"],
+] as const;
+
 describe("resizeBilinear", () => {
   test("takes pixels' centres at halves, as OpenCV", () => {
     // cv2.resize(np.array([[0, 100]], np.uint8), (4, 1)) is [[0, 25, 75, 100]].
     expect(red(resizeBilinear(grey([0, 100], 2, 1), 4, 1))).toEqual([0, 25, 75, 100]);
     expect(red(resizeBilinear(grey([0, 50, 100, 150], 4, 1), 2, 1))).toEqual([25, 125]);
+  });
+
+  /** A picture that any language can make. */
+  const pattern = (width: number, height: number) => {
+    const data = new Uint8Array(width * height * 3);
+    for (let y = 0, at = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        for (let c = 0; c < 3; c++) data[at++] = (x * 37 + y * 59 + c * 101 + ((x * y * 13) ^ (x * 7))) & 255;
+    return { data, width, height };
+  };
+
+  test.each(
+    GOLDENS,
+  )("of %ix%i to %ix%i gives the bits of cv2.resize", (width, height, toWidth, toHeight, sha1) => {
+    const { data } = resizeBilinear(pattern(width, height), toWidth, toHeight);
+    expect(createHash("sha1").update(data).digest("hex").slice(0, 12)).toBe(sha1);
   });
 
   test("keeps one colour one colour, at any size", () => {

@@ -1,136 +1,96 @@
+import { EngineError } from "@sepc/engine";
 import { decodeImage, type RgbImage } from "../decode.js";
 import { RandomStream } from "../random.js";
-import type { ImageRecord, Sample } from "../types.js";
-import { crop, cropBoxes, randomWindow } from "./crop.js";
+import type { TransformConfig } from "./config.js";
+import { crop, type Window } from "./crop.js";
 import { distort } from "./photometric.js";
-import { keepRatio, resizeBilinear } from "./resize.js";
+import { resizeBilinear } from "./resize.js";
 
-/** What happens to a picture on its way into the network. Plain data: it goes to worker threads. */
-export interface TransformConfig {
-  /** Longer and shorter side in pixels; one pair, or several to draw from. */
-  readonly scales: readonly (readonly [number, number])[];
-  /** Of several pairs: one of them, or anything between the first two. */
-  readonly draw: "value" | "range";
-  /** Probabilities, 0-1. */
-  readonly flip: number;
-  readonly crop: number;
-  readonly photometric: number;
-  /** Sides are padded to a multiple of it. */
-  readonly sizeDivisor: number;
-  /** Of each channel, 0-255, in the order of `channels`. */
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-  readonly channels: "rgb" | "bgr";
+export type { TransformConfig } from "./config.js";
+
+/** One picture to read and change: plain data, so that any thread can do it. */
+export interface PictureRequest {
+  readonly file: string;
+  /** Pixels that the annotations say; a file of another size is refused, since its boxes would be wrong. */
+  readonly fromWidth: number;
+  readonly fromHeight: number;
+  readonly window: Window | null;
+  readonly width: number;
+  readonly height: number;
+  readonly flipped: boolean;
+  /** Of the random numbers that colours are distorted by; null, they stay. */
+  readonly distortKeys: readonly number[] | null;
 }
 
-/** A sample and its picture, not yet normalised. */
-export interface Prepared {
-  readonly sample: Sample;
-  readonly picture: RgbImage;
+/** How often the decoder may halve a picture so that it is still as large as it is shown. */
+function halvings({ window, fromWidth, fromHeight, width, height }: PictureRequest): number {
+  if (window !== null) return 0;
+  return Math.max(0, Math.min(3, Math.floor(Math.log2(Math.min(fromWidth / width, fromHeight / height)))));
 }
 
-function drawScale({ scales, draw }: TransformConfig, random: RandomStream): readonly [number, number] {
-  const first = scales[0] as readonly [number, number];
-  if (scales.length === 1) return first;
-  if (draw === "value") return random.pick(scales);
-  const second = scales[1] as readonly [number, number];
-  const side = (i: 0 | 1): number =>
-    random.whole(Math.min(first[i], second[i]), Math.max(first[i], second[i]));
-  return [side(0), side(1)];
-}
-
-function mirror(picture: RgbImage): RgbImage {
-  const { width, height, data } = picture;
-  const out = new Uint8Array(data.length);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const [from, to] = [(y * width + x) * 3, (y * width + width - 1 - x) * 3];
-      out[to] = data[from] as number;
-      out[to + 1] = data[from + 1] as number;
-      out[to + 2] = data[from + 2] as number;
-    }
+/** Reads, crops, distorts and resizes one picture; mirroring is left to {@link collate}. */
+export async function preparePicture(request: PictureRequest, config: TransformConfig): Promise<RgbImage> {
+  const { file, fromWidth, fromHeight, window, width, height, distortKeys } = request;
+  const shrink = config.shrinkOnLoad ? 2 ** halvings(request) : 1;
+  const picture = await decodeImage(file, { shrink });
+  const { originalWidth, originalHeight } = picture;
+  if (originalWidth !== fromWidth || originalHeight !== fromHeight) {
+    const turned = originalWidth === fromHeight && originalHeight === fromWidth;
+    throw new EngineError(
+      "FILE",
+      `${file}: the picture has ${originalWidth}x${originalHeight} pixels, its annotations say ${fromWidth}x${fromHeight}` +
+        `${turned ? " (its EXIF orientation turns it, and the annotations may not know)" : ""}; ` +
+        "boxes would be wrong. `sepc data check` lists all such pictures",
+    );
   }
-  return { data: out, width, height };
+  let image: RgbImage = picture;
+  if (window !== null) image = crop(image, window);
+  if (distortKeys !== null) image = distort(image, new RandomStream(...distortKeys));
+  return resizeBilinear(image, width, height);
 }
 
-/** Boxes of a picture `[K, 4]`, then those of its crowds. */
-function boxesOf({ objects }: ImageRecord): { all: Float32Array; labels: number[]; crowd: boolean[] } {
-  const useful = objects.filter(({ box }) => box[2] > box[0] && box[3] > box[1]);
-  return {
-    all: Float32Array.from(useful.flatMap(({ box }) => [...box])),
-    labels: useful.map(({ label }) => label),
-    crowd: useful.map(({ crowd }) => crowd),
-  };
+/** For each of 256 values of a channel its normalised one. */
+function normalisations({ mean, std }: TransformConfig): Float32Array[] {
+  return [0, 1, 2].map((channel) => {
+    const [middle, scale] = [mean[channel] as number, 1 / (std[channel] as number)];
+    return Float32Array.from({ length: 256 }, (_, value) => (value - middle) * scale);
+  });
 }
 
-/** Reads and transforms one picture; `keys` decide all that is random. */
-export async function prepare(
-  image: ImageRecord,
-  config: TransformConfig,
-  keys: readonly number[],
-): Promise<Prepared> {
-  const random = new RandomStream(...keys);
-  let picture = await decodeImage(image.file);
-  let { all, labels, crowd } = boxesOf(image);
-  if (random.next() < config.photometric) picture = distort(picture, random);
-  if (random.next() < config.crop) {
-    const window = randomWindow(picture.width, picture.height, random);
-    const kept = cropBoxes(all, window);
-    // A part without objects teaches less than the whole.
-    if (kept.rows.length > 0 || all.length === 0) {
-      picture = crop(picture, window);
-      labels = kept.rows.map((row) => labels[row] as number);
-      crowd = kept.rows.map((row) => crowd[row] as boolean);
-      all = kept.boxes;
-    }
-  }
-  const [width, height] = keepRatio(picture.width, picture.height, drawScale(config, random));
-  const [scaleX, scaleY] = [width / picture.width, height / picture.height];
-  picture = resizeBilinear(picture, width, height);
-  const boxes = all.map((value, i) => value * (i % 2 === 0 ? scaleX : scaleY));
-  const flipped = random.next() < config.flip;
-  if (flipped) {
-    picture = mirror(picture);
-    for (let i = 0; i < boxes.length; i += 4)
-      [boxes[i], boxes[i + 2]] = [width - (boxes[i + 2] as number), width - (boxes[i] as number)];
-  }
-  const pick = (want: boolean): number[] => crowd.flatMap((is, row) => (is === want ? [row] : []));
-  const rowsOf = (rows: readonly number[]): Float32Array =>
-    Float32Array.from(rows.flatMap((row) => [...boxes.subarray(4 * row, 4 * row + 4)]));
-  const objects = pick(false);
-  const sample: Sample = {
-    image,
-    width,
-    height,
-    scaleX,
-    scaleY,
-    flipped,
-    boxes: rowsOf(objects),
-    labels: Int32Array.from(objects, (row) => labels[row] as number),
-    crowdBoxes: rowsOf(pick(true)),
-  };
-  return { sample, picture };
-}
-
-/** Pictures side by side in one normalised tensor `[N, 3, H, W]`, padded to the largest and to the divisor. */
+/**
+ * Pictures side by side in one normalised tensor `[N, 3, H, W]`, padded to the largest and to the divisor with zeros.
+ * Those named in `mirrored` are turned left to right.
+ */
 export function collate(
   pictures: readonly RgbImage[],
   config: TransformConfig,
-): { pixels: Float32Array; shape: [number, number, number, number] } {
+  mirrored: readonly boolean[] = [],
+): { pixels: Float32Array<ArrayBuffer>; shape: [number, number, number, number] } {
   const up = (side: number): number => Math.ceil(side / config.sizeDivisor) * config.sizeDivisor;
   const height = up(Math.max(...pictures.map((picture) => picture.height)));
   const width = up(Math.max(...pictures.map((picture) => picture.width)));
-  const pixels = new Float32Array(pictures.length * 3 * height * width);
-  for (const [n, picture] of pictures.entries()) {
-    for (let channel = 0; channel < 3; channel++) {
-      const from = config.channels === "rgb" ? channel : 2 - channel;
-      const [mean, scale] = [config.mean[channel] as number, 1 / (config.std[channel] as number)];
-      const plane = (n * 3 + channel) * height * width;
-      for (let y = 0; y < picture.height; y++) {
-        let source = y * picture.width * 3 + from;
-        const row = plane + y * width;
-        for (let x = 0; x < picture.width; x++, source += 3)
-          pixels[row + x] = ((picture.data[source] as number) - mean) * scale;
+  const plane = height * width;
+  const pixels = new Float32Array(pictures.length * 3 * plane);
+  const tables = normalisations(config);
+  const [red, green, blue] = config.channels === "rgb" ? [0, 1, 2] : [2, 1, 0];
+  for (const [n, { data, width: w, height: h }] of pictures.entries()) {
+    const [forRed, forGreen, forBlue] = [tables[red], tables[green], tables[blue]] as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const [r, g, b] = [red, green, blue].map((channel) => (n * 3 + channel) * plane) as [
+      number,
+      number,
+      number,
+    ];
+    const step = mirrored[n] ? -1 : 1;
+    for (let y = 0, at = 0; y < h; y++) {
+      let to = y * width + (mirrored[n] ? w - 1 : 0);
+      for (let x = 0; x < w; x++, at += 3, to += step) {
+        pixels[r + to] = forRed[data[at] as number] as number;
+        pixels[g + to] = forGreen[data[at + 1] as number] as number;
+        pixels[b + to] = forBlue[data[at + 2] as number] as number;
       }
     }
   }
