@@ -1,0 +1,172 @@
+// The main job from the command line: data, training, evaluation, detection, report.
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+
+const main = fileURLToPath(new URL("../bin/sepc.mjs", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "sepc-cli-"));
+const at = (...parts: string[]): string => join(folder, ...parts);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function sepc(...args: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], { maxBuffer: 2 ** 26 }, (error, out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+}
+
+const small = [
+  ["model.backbone.width", "8"],
+  ["model.neck.channels", "16"],
+  ["model.tower.depth", "1"],
+  ["input.scales", "[[64,64]]"],
+  ["schedule.epochs", "2"],
+  ["schedule.batchSize", "4"],
+  ["evaluateEvery", "1"],
+].flatMap(([path, value]) => ["--set", `${path}=${value}`]);
+
+describe("the main job", () => {
+  test("from made data to a report", async () => {
+    const synth = [
+      "--images",
+      "16",
+      "--size",
+      "64x64",
+      "--min",
+      "12",
+      "--max",
+      "40",
+      "--splits",
+      "train=0.75,val=0.25",
+    ];
+    expect(await sepc("data", "synth", "--out", at("data"), ...synth)).toMatchObject({ code: 0 });
+    expect(await sepc("data", "check", at("data"))).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("0 errors"),
+    });
+    const stats = JSON.parse((await sepc("data", "stats", at("data"), "--json")).out) as { images: number }[];
+    expect(stats.map(({ images }) => images)).toEqual([12, 4]);
+
+    const trained = await sepc(
+      "train",
+      "--preset",
+      "retinanet_small_sepc-lite",
+      "--data",
+      at("data"),
+      "--out",
+      at("run"),
+      ...small,
+    );
+    expect(trained, trained.err).toMatchObject({ code: 0 });
+    expect(readdirSync(at("run"))).toEqual(
+      expect.arrayContaining(["best.safetensors", "config.json", "last.safetensors", "log.jsonl"]),
+    );
+
+    const evaluated = await sepc("eval", at("run"), "--data", at("data"), "--json");
+    expect((JSON.parse(evaluated.out) as { stats: number[] }).stats).toHaveLength(12);
+
+    const picture = at("data", "val", "000013.png");
+    writeFileSync(at("broken.jpg"), "no picture");
+    const detected = await sepc(
+      "detect",
+      picture,
+      at("broken.jpg"),
+      "--model",
+      at("run"),
+      "--out",
+      at("found"),
+      "--score",
+      "0",
+      "--json",
+    );
+    expect(detected.code).toBe(1);
+    expect(detected.err).toContain("broken.jpg");
+    const objects = JSON.parse(detected.out) as { file_name: string; bbox: number[]; score: number }[];
+    expect(objects.every(({ file_name, bbox }) => file_name === picture && bbox.length === 4)).toBe(true);
+    expect(existsSync(at("found", "000013.jpg"))).toBe(true);
+
+    expect(await sepc("report", at("run"), "--data", at("data"))).toMatchObject({ code: 0 });
+    const html = readFileSync(at("run", "report.html"), "utf8");
+    for (const part of ["AP50", "<svg", "data:image/jpeg;base64,", "Worst pictures"])
+      expect(html).toContain(part);
+    expect(html).not.toMatch(/(src|href)="https?:/);
+  }, 180_000);
+});
+
+describe("sepc eval of files", () => {
+  const annotations = {
+    images: [{ id: 1, width: 100, height: 100 }],
+    annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [10, 10, 40, 40], area: 1600, iscrowd: 0 }],
+    categories: [{ id: 1, name: "cat" }],
+  };
+  const result = { image_id: 1, category_id: 1, bbox: [10, 10, 40, 40], score: 0.9 };
+  const evaluate = async (results: unknown): Promise<Outcome> => {
+    writeFileSync(at("a.json"), JSON.stringify(annotations));
+    writeFileSync(at("r.json"), typeof results === "string" ? results : JSON.stringify(results));
+    return sepc("eval", "--annotations", at("a.json"), "--results", at("r.json"), "--json");
+  };
+
+  test("prints COCO's figures", async () => {
+    const { stats, classes } = JSON.parse((await evaluate([result])).out) as {
+      stats: number[];
+      classes: unknown[];
+    };
+    expect(stats).toEqual(
+      [1, 1, 1, -1, 1, -1, 1, 1, 1, -1, 1, -1].map((value) => (value < 0 ? -1 : expect.closeTo(1, 9))),
+    );
+    expect(classes).toEqual([expect.objectContaining({ name: "cat" })]);
+    expect((JSON.parse((await evaluate([])).out) as { stats: number[] }).stats[0]).toBe(0);
+  }, 60_000);
+
+  test.each([
+    ["text that is no JSON", "[{", /r\.json/],
+    ["an object", {}, /expected a list/],
+    [
+      "a score that is text",
+      [result, { ...result, score: "high" }],
+      /entry 1: score: expected a number, got "high"/,
+    ],
+    ["a box of three numbers", [{ ...result, bbox: [1, 2, 3] }], /entry 0: bbox/],
+    ["a negative width", [{ ...result, bbox: [1, 2, -3, 4] }], /entry 0: bbox/],
+    ["an unknown image", [{ ...result, image_id: 7 }], /entry 0: image_id 7/],
+  ])(
+    "refuses %s, naming the entry and no stack",
+    async (_name, results, message) => {
+      const { code, err, out } = await evaluate(results);
+      expect([code, out]).toEqual([1, ""]);
+      expect(err).toMatch(message);
+      expect(err).not.toContain("    at ");
+    },
+    30_000,
+  );
+});
+
+describe("wrong use is told what to do", () => {
+  test.each([
+    [["train", "--preset", "retinanet_small_fpn"], /expected --data/],
+    [["train", "--preset", "nothing", "--data", "x"], /nearest/],
+    [["train", "--data", "no-such-folder"], /there is no such data set/],
+    [["train", "--resume", "--out", "no-such-run"], /last\.safetensors/],
+    [["detect", "x.jpg", "--model", "no-such-run"], /there is no such file/],
+    [["eval", "no-such-run", "--data", "x"], /expected a run of sepc train/],
+  ])(
+    "%j",
+    async (args, message) => {
+      const { code, err } = await sepc(...args);
+      expect(code).not.toBe(0);
+      expect(err).toMatch(message);
+      expect(err).not.toContain("    at ");
+    },
+    30_000,
+  );
+});
