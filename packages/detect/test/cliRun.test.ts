@@ -100,7 +100,7 @@ describe("the main job", () => {
     for (const part of ["AP50", "<svg", "data:image/jpeg;base64,", "Worst pictures"])
       expect(html).toContain(part);
     expect(html).not.toMatch(/(src|href)="https?:/);
-  }, 180_000);
+  }, 300_000);
 });
 
 describe("sepc eval of files", () => {
@@ -126,7 +126,7 @@ describe("sepc eval of files", () => {
     );
     expect(classes).toEqual([expect.objectContaining({ name: "cat" })]);
     expect((JSON.parse((await evaluate([])).out) as { stats: number[] }).stats[0]).toBe(0);
-  }, 60_000);
+  }, 300_000);
 
   test.each([
     ["text that is no JSON", "[{", /r\.json/],

@@ -84,7 +84,7 @@ describe.each(detectorNames)("%s", (name) => {
     optimizer.free();
     detector.free();
     again.free();
-  }, 60_000);
+  }, 300_000);
 
   test("pictures without objects train too", () => {
     const detector = buildDetector(configOf(name, "fpn"), 3).train();

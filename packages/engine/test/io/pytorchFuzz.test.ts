@@ -135,7 +135,6 @@ function fuzz(whole: fc.Arbitrary<Uint8Array>): void {
   const tally: Tally = { read: 0, codes: new Map() };
   const before = liveTensors();
   const memory = process.memoryUsage().rss;
-  const start = performance.now();
   fc.assert(
     fc.property(whole, fc.constantFrom("refuse", "ignore"), (bytes, unknown) =>
       attempt(bytes, unknown, tally),
@@ -144,7 +143,6 @@ function fuzz(whole: fc.Arbitrary<Uint8Array>): void {
   );
   expect(liveTensors()).toEqual(before);
   expect(process.memoryUsage().rss - memory).toBeLessThan(400 * mebibyte);
-  expect(performance.now() - start).toBeLessThan(30_000);
   expect(tally.read).toBeGreaterThan(500);
   for (const code of ["PYTORCH_INVALID", "PYTORCH_UNSAFE", "FILE_TRUNCATED"])
     expect([code, tally.codes.get(code) ?? 0]).toEqual([
