@@ -1,156 +1,200 @@
-import type { Group, Overlaps } from "./groups.js";
-import type { EvalParams, GroundTruth } from "./types.js";
+import type { Cells } from "./cells.js";
+import type { TruthColumns } from "./columns.js";
+import type { Overlaps } from "./overlaps.js";
+import type { EvalParams } from "./types.js";
 
-/** What came of one class's detections, image by image; D of them in all. */
-export interface ClassMatches {
-  /** Places in `results`. */
-  readonly results: Int32Array;
-  /** Place by score in its image, from 0. */
-  readonly ranks: Int32Array;
-  /** `[areas][D]`: bit t is set where the detection matches an object at threshold t. */
-  readonly matched: readonly Uint32Array[];
-  /** `[areas][D]`: bit t is set where it counts neither way. */
-  readonly ignored: readonly Uint32Array[];
-  /** `[areas]`: objects to be found. */
-  readonly objects: readonly number[];
-  /** `[D]` overlap with the object that it matches at the first threshold, over all sizes; 0 for none */
-  readonly overlaps: Float64Array;
+/**
+ * What came of every detection. Most overlap nothing enough: `active` is -1 for those, and they match nothing at any
+ * threshold. The others have rows in `matched` and `ignored`.
+ */
+export interface Matches {
+  /** `[D]` place by score in its cell, from 0; all beyond the largest of maxDets were left out. */
+  readonly rank: Int32Array;
+  /** `[D]` bit a is set where the area is outside of size class a. */
+  readonly outside: Uint32Array;
+  /** `[D]` row, or -1 */
+  readonly active: Int32Array;
+  /** `[rows, A]` bit t is set where the detection matches an object at threshold t. */
+  readonly matched: Uint32Array;
+  /** `[rows, A]` bit t is set where it counts neither way. */
+  readonly ignored: Uint32Array;
+  /** `[K, A]` objects to be found */
+  readonly objects: Int32Array;
 }
 
-/** Objects by place: what matching asks of them, as columns. */
-class Columns {
-  readonly area: Float64Array;
-  readonly crowd: Uint8Array;
-  /** pycocotools notes a matched object's id, and reads 0 as none. */
-  readonly nameless: Uint8Array;
-
-  constructor({ annotations }: GroundTruth) {
-    this.area = Float64Array.from(annotations, ({ area }) => area);
-    this.crowd = Uint8Array.from(annotations, ({ iscrowd }) => (iscrowd === 1 ? 1 : 0));
-    this.nameless = Uint8Array.from(annotations, ({ id }) => (id === 0 ? 1 : 0));
-  }
-}
-
-/** Matches detections of groups with their objects; its working space is reused. */
-export class Matcher {
-  readonly #columns: Columns;
-  #overlaps = new Float64Array(1024);
-  #taken = new Uint8Array(64);
-  /** Objects of a group, those that count first, in the file's order within each kind; and how many count. */
-  #order = new Int32Array(64);
-  #counting = 0;
-  #outside = new Uint8Array(128);
+/** COCO's greedy matching, for all thresholds at once: thresholds are bits. */
+class Matcher {
+  readonly rank: Int32Array;
+  readonly outside: Uint32Array;
+  readonly active: Int32Array;
+  matched = new Uint32Array(4096);
+  ignored = new Uint32Array(4096);
+  #rows = 0;
+  /** `[objects]` bit a is set where the object does not count in size class a. */
+  readonly #aside: Uint32Array;
+  readonly #thresholds: readonly number[];
+  readonly #least: number;
+  readonly #areas: number;
+  readonly #all: number;
+  readonly #overlaps: Float64Array;
+  /** `[A, objects of a cell]` bit t is set where a detection has the object at threshold t. */
+  readonly #taken: Uint32Array;
+  /** Objects that the detection at hand overlaps enough, the most overlapped first; and where they pass. */
+  readonly #candidates: Int32Array;
+  readonly #passed: Uint32Array;
 
   constructor(
-    truth: GroundTruth,
-    readonly overlaps: Overlaps,
-    readonly params: EvalParams,
+    readonly truth: TruthColumns,
+    readonly cells: Cells,
+    readonly source: Overlaps,
+    { areas, iouThresholds }: EvalParams,
+    largestCell: number,
   ) {
-    this.#columns = new Columns(truth);
+    const count = source.resultArea.length;
+    this.rank = new Int32Array(count);
+    this.active = new Int32Array(count).fill(-1);
+    this.outside = bitsOutside(source.resultArea, areas);
+    this.#aside = bitsOutside(truth.area, areas);
+    this.#areas = areas.length;
+    this.#all = 2 ** iouThresholds.length - 1;
+    for (let i = 0; i < truth.count; i++) if (truth.crowd[i] === 1) this.#aside[i] = 2 ** areas.length - 1;
+    this.#thresholds = iouThresholds.map((iou) => Math.min(iou, 1 - 1e-10));
+    this.#least = Math.min(...this.#thresholds);
+    this.#overlaps = new Float64Array(largestCell);
+    this.#taken = new Uint32Array(areas.length * largestCell);
+    this.#candidates = new Int32Array(largestCell);
+    this.#passed = new Uint32Array(largestCell);
   }
 
-  /** Matches the detections of all groups of a class (COCO's greedy rule) at all thresholds and sizes. */
-  match(groups: readonly Group[]): ClassMatches {
-    const total = groups.reduce((sum, { results }) => sum + results.length, 0);
-    const made = (): Uint32Array[] => this.params.areas.map(() => new Uint32Array(total));
-    const out = {
-      results: new Int32Array(total),
-      ranks: new Int32Array(total),
-      matched: made(),
-      ignored: made(),
-      objects: this.params.areas.map(() => 0),
-      overlaps: new Float64Array(total),
-    };
-    let first = 0;
-    for (const group of groups) {
-      const { results } = group;
-      for (let rank = 0; rank < results.length; rank++) {
-        out.results[first + rank] = results[rank] as number;
-        out.ranks[first + rank] = rank;
+  /** Objects that count, by class and size class. */
+  countObjects(): Int32Array {
+    const { classes, images, objects, objectStart } = this.cells;
+    const counts = new Int32Array(classes * this.#areas);
+    for (let k = 0; k < classes; k++)
+      for (let i = objectStart[k * images] as number; i < (objectStart[(k + 1) * images] as number); i++) {
+        const aside = this.#aside[objects[i] as number] as number;
+        for (let a = 0; a < this.#areas; a++)
+          if (((aside >>> a) & 1) === 0)
+            counts[k * this.#areas + a] = (counts[k * this.#areas + a] as number) + 1;
       }
-      this.#matchGroup(group, first, out);
-      first += results.length;
-    }
-    return out;
+    return counts;
   }
 
-  #matchGroup(group: Group, first: number, out: ClassMatches & { objects: number[] }): void {
-    const { objects, results } = group;
-    const { areas, iouThresholds } = this.params;
-    this.#reserve(objects.length, results.length);
-    if (results.length > 0 && objects.length > 0) this.overlaps.fill(group, this.#overlaps);
-    for (let area = 0; area < areas.length; area++) {
-      const [, least, most] = areas[area] as EvalParams["areas"][number];
-      this.#sortObjects(objects, least, most);
-      out.objects[area] = (out.objects[area] as number) + this.#counting;
-      for (let d = 0; d < results.length; d++) {
-        const size = this.overlaps.areaOfResult(results[d] as number);
-        this.#outside[d] = size < least || size > most ? 1 : 0;
-      }
-      if (objects.length === 0) {
-        const all = 2 ** iouThresholds.length - 1;
-        const ignored = out.ignored[area] as Uint32Array;
-        for (let d = 0; d < results.length; d++) if (this.#outside[d] === 1) ignored[first + d] = all;
-        continue;
-      }
-      for (let t = 0; t < iouThresholds.length; t++) this.#matchAt(group, first, area, t, out);
+  matchCell(cell: number, most: number): void {
+    const { objects, objectStart, results, resultStart } = this.cells;
+    const first = objectStart[cell] as number;
+    const end = objectStart[cell + 1] as number;
+    const from = resultStart[cell] as number;
+    const to = resultStart[cell + 1] as number;
+    for (let i = from; i < to; i++) this.rank[results[i] as number] = i - from;
+    if (first === end) return;
+    this.#taken.fill(0, 0, this.#areas * (end - first));
+    for (let i = from; i < Math.min(to, from + most); i++) {
+      const detection = results[i] as number;
+      if (!this.source.row(detection, objects, first, end, this.#overlaps) && this.#least > 0) continue;
+      const candidates = this.#gather(end - first);
+      if (candidates > 0) this.#take(detection, first, end - first, candidates);
     }
   }
 
-  #reserve(objects: number, results: number): void {
-    if (objects * results > this.#overlaps.length) this.#overlaps = new Float64Array(2 * objects * results);
-    if (results > this.#outside.length) this.#outside = new Uint8Array(2 * results);
-    if (objects <= this.#order.length) return;
-    this.#order = new Int32Array(2 * objects);
-    this.#taken = new Uint8Array(2 * objects);
-  }
-
-  #sortObjects(objects: readonly number[], least: number, most: number): void {
-    const { area, crowd } = this.#columns;
-    const counts = (place: number): boolean => {
-      const size = area[place] as number;
-      return crowd[place] === 0 && size >= least && size <= most;
-    };
+  /** Candidates by overlap, the later object first between equals. */
+  #gather(count: number): number {
+    const [overlaps, candidates] = [this.#overlaps, this.#candidates];
     let n = 0;
-    for (let i = 0; i < objects.length; i++) if (counts(objects[i] as number)) this.#order[n++] = i;
-    this.#counting = n;
-    for (let i = 0; i < objects.length; i++) if (!counts(objects[i] as number)) this.#order[n++] = i;
+    for (let object = 0; object < count; object++) {
+      const overlap = overlaps[object] as number;
+      if (overlap < this.#least) continue;
+      let at = n++;
+      for (; at > 0 && (overlaps[candidates[at - 1] as number] as number) <= overlap; at--)
+        candidates[at] = candidates[at - 1] as number;
+      candidates[at] = object;
+    }
+    for (let c = 0; c < n; c++) {
+      const overlap = overlaps[candidates[c] as number] as number;
+      let bits = 0;
+      for (let t = 0; t < this.#thresholds.length; t++)
+        if (overlap >= (this.#thresholds[t] as number)) bits |= 1 << t;
+      this.#passed[c] = bits;
+    }
+    return n;
   }
 
-  /** One threshold and size: each detection, surest first, takes the free object that it overlaps most. */
-  #matchAt({ objects, results }: Group, first: number, area: number, t: number, out: ClassMatches): void {
-    const count = objects.length;
-    const least = Math.min(this.params.iouThresholds[t] as number, 1 - 1e-10);
-    const { crowd, nameless } = this.#columns;
-    const matched = out.matched[area] as Uint32Array;
-    const ignored = out.ignored[area] as Uint32Array;
-    const bit = 1 << t;
-    this.#taken.fill(0, 0, count);
-    for (let d = 0; d < results.length; d++) {
-      let best = least;
-      let match = -1;
-      for (let k = 0; k < count; k++) {
-        // Once an object that counts is found, those that do not are not looked at.
-        if (k === this.#counting && match >= 0) break;
-        const object = this.#order[k] as number;
-        const overlap = this.#overlaps[d * count + object] as number;
-        if (overlap < best) continue;
-        if (this.#taken[object] === 1 && crowd[objects[object] as number] === 0) continue;
-        best = overlap;
-        match = k;
-      }
-      const at = first + d;
-      if (match < 0) {
-        if (this.#outside[d] === 1) ignored[at] = (ignored[at] as number) | bit;
-        continue;
-      }
-      const object = this.#order[match] as number;
-      this.#taken[object] = 1;
-      const named = nameless[objects[object] as number] === 0;
-      if (named) matched[at] = (matched[at] as number) | bit;
-      if (match >= this.#counting || (!named && this.#outside[d] === 1))
-        ignored[at] = (ignored[at] as number) | bit;
-      if (area === 0 && t === 0) out.overlaps[at] = best;
+  /** At each threshold the detection takes the free candidate that comes first, those that count before the others. */
+  #take(detection: number, first: number, count: number, candidates: number): void {
+    const row = this.#newRow(detection);
+    const { crowd, id } = this.truth;
+    for (let a = 0; a < this.#areas; a++) {
+      let wanting = this.#all;
+      let matched = 0;
+      let ignored = 0;
+      const outside = (((this.outside[detection] as number) >>> a) & 1) === 1;
+      for (let aside = 0; aside < 2; aside++)
+        for (let c = 0; c < candidates && wanting !== 0; c++) {
+          const own = this.#candidates[c] as number;
+          const object = this.cells.objects[first + own] as number;
+          if ((((this.#aside[object] as number) >>> a) & 1) !== aside) continue;
+          const at = a * count + own;
+          const taken = this.#taken[at] as number;
+          const free = (this.#passed[c] as number) & wanting & (crowd[object] === 1 ? -1 : ~taken);
+          this.#taken[at] = taken | free;
+          wanting &= ~free;
+          // pycocotools notes a matched object's id, and reads 0 as none.
+          const named = id[object] !== 0;
+          if (named) matched |= free;
+          if (aside === 1 || (!named && outside)) ignored |= free;
+        }
+      if (outside) ignored |= wanting;
+      this.matched[row * this.#areas + a] = matched;
+      this.ignored[row * this.#areas + a] = ignored;
     }
   }
+
+  #newRow(detection: number): number {
+    const row = this.#rows++;
+    this.active[detection] = row;
+    if ((row + 1) * this.#areas > this.matched.length) {
+      this.matched = grown(this.matched);
+      this.ignored = grown(this.ignored);
+    }
+    return row;
+  }
+}
+
+function grown(old: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const made = new Uint32Array(2 * old.length + 64);
+  made.set(old);
+  return made;
+}
+
+/** Bit a is set where a size is outside of range a. */
+function bitsOutside(sizes: Float64Array, areas: EvalParams["areas"]): Uint32Array {
+  const bits = new Uint32Array(sizes.length);
+  for (let a = 0; a < areas.length; a++) {
+    const [, least, most] = areas[a] as EvalParams["areas"][number];
+    const bit = 1 << a;
+    for (let i = 0; i < sizes.length; i++) {
+      const size = sizes[i] as number;
+      if (size < least || size > most) bits[i] = (bits[i] as number) | bit;
+    }
+  }
+  return bits;
+}
+
+/** Matches the detections of all cells with their objects, at all thresholds and for all size classes. */
+export function matchCells(
+  truth: TruthColumns,
+  cells: Cells,
+  overlaps: Overlaps,
+  params: EvalParams,
+): Matches {
+  const { objectStart, resultStart } = cells;
+  let largest = 0;
+  for (let c = 0; c + 1 < objectStart.length; c++)
+    largest = Math.max(largest, (objectStart[c + 1] as number) - (objectStart[c] as number));
+  const matcher = new Matcher(truth, cells, overlaps, params, largest);
+  const most = params.maxDets.at(-1) as number;
+  for (let c = 0; c + 1 < resultStart.length; c++)
+    if (resultStart[c] !== resultStart[c + 1]) matcher.matchCell(c, most);
+  const { rank, outside, active, matched, ignored } = matcher;
+  return { rank, outside, active, matched, ignored, objects: matcher.countObjects() };
 }

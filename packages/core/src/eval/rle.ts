@@ -179,15 +179,33 @@ export function fromPolygon(points: readonly number[], height: number, width: nu
   return { height, width, counts: Int32Array.from(counts) };
 }
 
-/** A segmentation of an image of this size as run lengths. */
+const polygonOfBox = ([x, y, w, h]: readonly number[]): number[] => {
+  const [left, top] = [x as number, y as number];
+  const [right, bottom] = [left + (w as number), top + (h as number)];
+  return [left, top, left, bottom, right, bottom, right, top];
+};
+
+/**
+ * A segmentation of an image of this size as run lengths. Lists of four numbers are boxes x, y, width, height, where
+ * the first is one, as in pycocotools.
+ * @throws RangeError when run lengths are not those of their size
+ */
 export function toRle(segmentation: Segmentation, height: number, width: number): Rle {
-  if ("counts" in segmentation) {
-    const { size, counts } = segmentation;
-    return {
-      height: size[0],
-      width: size[1],
-      counts: typeof counts === "string" ? decodeCounts(counts) : Int32Array.from(counts),
-    };
+  if (!("counts" in segmentation)) {
+    const boxes = segmentation[0]?.length === 4;
+    return merge(segmentation.map((list) => fromPolygon(boxes ? polygonOfBox(list) : list, height, width)));
   }
-  return merge(segmentation.map((polygon) => fromPolygon(polygon, height, width)));
+  const [rows, columns] = segmentation.size;
+  const { counts: given } = segmentation;
+  const counts = typeof given === "string" ? decodeCounts(given) : Int32Array.from(given);
+  let pixels = 0;
+  for (const count of counts) {
+    if (count < 0) throw new RangeError(`counts: expected run lengths of 0 or more, got ${count}`);
+    pixels += count;
+  }
+  if (pixels !== rows * columns)
+    throw new RangeError(
+      `counts: expected ${rows} x ${columns} = ${rows * columns} pixels in all, got ${pixels}`,
+    );
+  return { height: rows, width: columns, counts };
 }

@@ -3,20 +3,24 @@ export type Segmentation =
   | readonly (readonly number[])[]
   | { readonly size: readonly [height: number, width: number]; readonly counts: string | readonly number[] };
 
+/** One object of a COCO annotation file. */
+export interface Annotation {
+  readonly id: number;
+  readonly image_id: number;
+  readonly category_id: number;
+  /** [x, y, width, height] in pixels */
+  readonly bbox: readonly number[];
+  /** Pixels; decides the size class. */
+  readonly area: number;
+  readonly iscrowd?: number | undefined;
+  readonly segmentation?: Segmentation | undefined;
+}
+
 /** The part of a COCO annotation file that evaluation reads. */
 export interface GroundTruth {
+  /** Sizes in pixels; masks that are polygons need them. */
   readonly images: readonly { readonly id: number; readonly width?: number; readonly height?: number }[];
-  readonly annotations: readonly {
-    readonly id: number;
-    readonly image_id: number;
-    readonly category_id: number;
-    /** [x, y, width, height] in pixels */
-    readonly bbox: readonly number[];
-    /** Pixels; decides the size class. */
-    readonly area: number;
-    readonly iscrowd?: number | undefined;
-    readonly segmentation?: Segmentation | undefined;
-  }[];
+  readonly annotations: readonly Annotation[];
   readonly categories: readonly { readonly id: number; readonly name: string }[];
 }
 
@@ -26,13 +30,12 @@ export interface Result {
   readonly category_id: number;
   /** [x, y, width, height] in pixels */
   readonly bbox?: readonly number[] | undefined;
-  /** Run lengths; polygons are refused, as by pycocotools. */
   readonly segmentation?: Segmentation | undefined;
-  /** 0-1 */
+  /** Usually 0-1; only the order counts. */
   readonly score: number;
 }
 
-/** Smallest and largest area in pixels, both included. */
+/** Name, then smallest and largest area in pixels, both included. */
 export type AreaRange = readonly [name: string, least: number, most: number];
 
 export interface EvalOptions {
@@ -44,6 +47,7 @@ export interface EvalOptions {
   /** Overlaps at which a detection matches; 0.5 to 0.95 unless told. */
   readonly iouThresholds?: readonly number[] | undefined;
   readonly recallThresholds?: readonly number[] | undefined;
+  /** COCO's four unless told. */
   readonly areas?: readonly AreaRange[] | undefined;
   /** Only these images and classes, by id. */
   readonly imageIds?: readonly number[] | undefined;
@@ -68,6 +72,7 @@ const steps = (first: number, last: number, count: number): number[] =>
     return i === count - 1 ? last : first + i * ((last - first) / (count - 1));
   });
 
+/** COCO's size classes: all, small (up to 32 x 32 pixels), medium (up to 96 x 96), large. */
 export const cocoAreas: readonly AreaRange[] = [
   ["all", 0, 1e10],
   ["small", 0, 32 ** 2],
@@ -75,9 +80,36 @@ export const cocoAreas: readonly AreaRange[] = [
   ["large", 96 ** 2, 1e10],
 ];
 
-const sortedUnique = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
+/** Matches of all thresholds, and all sizes, are kept as bits of one number. */
+const mostBits = 31;
 
-export function fillParams(truth: GroundTruth, options: EvalOptions = {}): EvalParams {
+function checkOptions({ maxDets, iouThresholds, recallThresholds, areas }: EvalOptions): void {
+  const fail = (name: string, expected: string, got: unknown): never => {
+    throw new RangeError(`${name}: expected ${expected}, got ${JSON.stringify(got)}`);
+  };
+  if (maxDets && !(maxDets.length > 0 && maxDets.every((n) => Number.isInteger(n) && n > 0)))
+    fail("maxDets", "positive integers", maxDets);
+  if (iouThresholds && !(iouThresholds.length > 0 && iouThresholds.every((iou) => iou >= 0 && iou <= 1)))
+    fail("iouThresholds", "numbers from 0 to 1", iouThresholds);
+  if (recallThresholds && !recallThresholds.every((r, i) => r >= 0 && r >= (recallThresholds[i - 1] ?? 0)))
+    fail("recallThresholds", "ascending numbers from 0", recallThresholds);
+  if (areas && !(areas.length > 0 && areas.every(([, least, most]) => least <= most)))
+    fail("areas", "ranges [name, least, most]", areas);
+  for (const [name, list] of Object.entries({ iouThresholds, areas }))
+    if (list !== undefined && list.length > mostBits) fail(name, `at most ${mostBits}`, list.length);
+}
+
+const sortedUnique = (values: Iterable<number>): number[] => [...new Set(values)].sort((a, b) => a - b);
+
+/**
+ * Options with COCO's values for what is not told.
+ * @throws RangeError naming an option that makes no sense
+ */
+export function fillParams(
+  ids: { readonly images: Iterable<number>; readonly categories: Iterable<number> },
+  options: EvalOptions = {},
+): EvalParams {
+  checkOptions(options);
   return {
     type: options.type ?? "bbox",
     maxDets: [...(options.maxDets ?? [1, 10, 100])].sort((a, b) => a - b),
@@ -85,7 +117,7 @@ export function fillParams(truth: GroundTruth, options: EvalOptions = {}): EvalP
     iouThresholds: options.iouThresholds ?? steps(0.5, 0.95, 10),
     recallThresholds: options.recallThresholds ?? steps(0, 1, 101),
     areas: options.areas ?? cocoAreas,
-    imageIds: sortedUnique(options.imageIds ?? truth.images.map(({ id }) => id)),
-    categoryIds: sortedUnique(options.categoryIds ?? truth.categories.map(({ id }) => id)),
+    imageIds: sortedUnique(options.imageIds ?? ids.images),
+    categoryIds: sortedUnique(options.categoryIds ?? ids.categories),
   };
 }

@@ -12,11 +12,16 @@ import {
   type EvalOptions,
   encodeCounts,
   evaluateCoco,
+  evaluateVoc,
   type GroundTruth,
   type Result,
+  readResults,
+  readTruth,
   type Segmentation,
+  sharedPixels,
   toRle,
 } from "../../src/eval/index.js";
+import { bytesOf } from "./bytes.js";
 
 const data = fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
 const folder = join(data, "cocoeval", "visible");
@@ -43,6 +48,9 @@ interface Expected {
   readonly recall_TKAM?: number[][][][];
   readonly precision_TRKAM?: number[][][][][];
   readonly scores_TRKAM?: number[][][][][];
+  /** By class id, over all sizes, at the last of maxDets: `[T][R]`. */
+  readonly precision_sel?: Readonly<Record<string, number[][]>>;
+  readonly scores_sel?: Readonly<Record<string, number[][]>>;
 }
 
 interface File {
@@ -88,6 +96,13 @@ function expectClose(found: ArrayLike<number>, wanted: readonly number[], what: 
   }
 }
 
+/** `[T][R]` of one class over all sizes, at the last of maxDets. */
+function slice({ curves, params }: CocoEvaluation, id: number, from: Float64Array): number[] {
+  const [T, R, K, A, M] = curves.shape;
+  const k = params.categoryIds.indexOf(id);
+  return Array.from({ length: T * R }, (_, i) => from[(i * K + k) * A * M + M - 1] as number);
+}
+
 function expectEvaluation(found: CocoEvaluation, wanted: Expected): void {
   expectClose(found.stats, wanted.stats, `${wanted.label}: stats`);
   if (wanted.stats0_at_last_maxDets !== undefined)
@@ -106,6 +121,14 @@ function expectEvaluation(found: CocoEvaluation, wanted: Expected): void {
   if (wanted.precision_TRKAM)
     expectClose(precision, flat(wanted.precision_TRKAM), `${wanted.label}: precision`);
   if (wanted.scores_TRKAM) expectClose(scores, flat(wanted.scores_TRKAM), `${wanted.label}: scores`);
+  for (const [id, table] of Object.entries(wanted.precision_sel ?? {}))
+    expectClose(
+      slice(found, Number(id), precision),
+      flat(table),
+      `${wanted.label}: precision of class ${id}`,
+    );
+  for (const [id, table] of Object.entries(wanted.scores_sel ?? {}))
+    expectClose(slice(found, Number(id), scores), flat(table), `${wanted.label}: scores of class ${id}`);
 }
 
 const read = (file: string): unknown => JSON.parse(readFileSync(file, "utf8"));
@@ -124,7 +147,82 @@ describe.skipIf(!here)(`pycocotools (${notHere})`, () => {
         expectEvaluation(evaluateCoco(truth, file.detections, optionsOf(wanted)), wanted);
       }
     });
+
+    test(`${name}, read as bytes come`, () => {
+      const truth = file.gt_inline ?? read(join(data, file.gt as string));
+      const [wanted] = file.evals as [Expected];
+      const columns = readTruth(bytesOf(truth));
+      const results = readResults(bytesOf(file.detections));
+      expectEvaluation(evaluateCoco(columns, results, optionsOf(wanted)), wanted);
+    });
   }
+
+  test("generated data", async () => {
+    // The generator lies beside the data.
+    const { synth } = (await import(join(data, "cocoeval", "synth", "synth_gen.mjs"))) as {
+      synth(params: unknown): { gt: GroundTruth; dts: Result[] };
+    };
+    const cases = read(join(folder, "synth_small.json")) as {
+      params: unknown;
+      stats: number[];
+      per_class_AP: number[];
+    }[];
+    for (const { params, stats, per_class_AP } of cases) {
+      const { gt, dts } = synth(params);
+      const found = evaluateCoco(gt, dts);
+      expectClose(found.stats, stats, "stats");
+      expectClose(
+        found.classes.map(({ ap }) => ap),
+        per_class_AP,
+        "AP of classes",
+      );
+    }
+  });
+
+  test("overlaps of masks", () => {
+    const file = read(join(folder, "mask_primitives.json")) as {
+      gt: string;
+      iou: { annotation_ids: number[]; iscrowd: number[]; mask_iou_rows_det_cols_gt: number[][] }[];
+    };
+    const { images, annotations } = read(join(data, file.gt)) as GroundTruth;
+    const rleOf = (id: number) => {
+      const own = annotations.find((one) => one.id === id) as GroundTruth["annotations"][number];
+      const { height, width } = images.find(
+        (one) => one.id === own.image_id,
+      ) as GroundTruth["images"][number];
+      return toRle(own.segmentation as Segmentation, height as number, width as number);
+    };
+    expect(file.iou.length).toBeGreaterThan(20);
+    for (const { annotation_ids, iscrowd, mask_iou_rows_det_cols_gt } of file.iou) {
+      const rles = annotation_ids.map(rleOf);
+      const found = rles.map((a) =>
+        rles.map((b, i) => {
+          const shared = sharedPixels(a, b);
+          return shared / (iscrowd[i] === 1 ? areaOf(a) : areaOf(a) + areaOf(b) - shared);
+        }),
+      );
+      expectClose(flat(found), flat(mask_iou_rows_det_cols_gt), "overlaps");
+    }
+  });
+
+  test.each(["bccd_good", "bccd_poor"])("VOC's AP of %s", (name) => {
+    const { results, gt } = read(join(folder, "voc_ap", `${name}.json`)) as {
+      gt: string;
+      results: Record<string, Record<string, { AP11: number; AP_all: number; tp: number; fp: number }>>;
+    };
+    const { detections } = read(join(folder, `${name}.json`)) as File;
+    const truth = read(join(data, gt)) as GroundTruth;
+    for (const [label, classes] of Object.entries(results)) {
+      const options = { iou: Number(label.split(">=")[1]), wholePixels: label.startsWith("pixel+1") };
+      const found = evaluateVoc(truth, detections, options);
+      expectClose([found.ap11, found.ap], [classes.mAP11, classes.mAP_all] as never, label);
+      for (const own of found.classes) {
+        const { AP11, AP_all, tp, fp } = classes[own.name] as (typeof classes)[string];
+        expectClose([own.ap11, own.ap], [AP11, AP_all], `${label}: ${own.name}`);
+        expect([own.truePositives, own.falsePositives]).toEqual([tp, fp]);
+      }
+    }
+  });
 
   test("tiny random cases", () => {
     const { cases } = read(join(folder, "tiny_fuzz.json")) as {

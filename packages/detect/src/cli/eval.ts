@@ -1,23 +1,33 @@
-import { readFileSync } from "node:fs";
-import { type CocoEvaluation, evaluateCoco, type GroundTruth, type Result } from "@sepc/core/eval";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { columnsOfResults, columnsOfTruth, type ResultColumns, type TruthColumns } from "@sepc/core/eval";
 import { cudaDeviceCount, type Device, EngineError } from "@sepc/engine";
 import type { Command } from "commander";
-import { z } from "zod";
 import { openDataset } from "../data/open.js";
-import { evaluateDetections, statNames } from "../evaluation/dataset.js";
+import { groundTruthOf, resultsOf } from "../evaluation/dataset.js";
 import { withClasses } from "../train/data.js";
 import { detectAll } from "../train/detectAll.js";
 import { loadRun } from "../train/loadRun.js";
+import {
+  asJson,
+  curvesOf,
+  type FigureOptions,
+  type Figures,
+  figuresOf,
+  type Timings,
+} from "./eval/figures.js";
+import { namingFiles, readFiles } from "./eval/files.js";
+import { asTable } from "./eval/table.js";
 import { Progress } from "./progress.js";
 
-interface EvalArguments {
+interface EvalArguments extends Omit<FigureOptions, "type" | "useCats"> {
   readonly annotations?: string;
   readonly results?: string;
   readonly data?: string;
   readonly split: string;
   readonly type?: "bbox" | "segm";
-  readonly maxDets: readonly number[];
   readonly cats: boolean;
+  readonly out?: string;
   readonly device?: string;
   readonly json: boolean;
 }
@@ -26,13 +36,42 @@ const examples = `
 Examples:
   npx sepc eval --annotations instances_val2017.json --results results.json
   npx sepc eval --annotations a.json --results r.json --type segm --json
+  npx sepc eval --annotations a.json --results r.json --errors --confusion --out figures
   npx sepc eval runs/train --data my-pictures --split test`;
 
-const numbers = (text: string): number[] => {
-  const list = text.split(",").map(Number);
-  if (list.length > 0 && list.every((value) => Number.isInteger(value) && value > 0)) return list;
-  throw new EngineError("BAD_ARGUMENT", `--max-dets: expected positive integers as 1,10,100, got "${text}"`);
+const wrongUse = (message: string): never => {
+  throw new EngineError("BAD_ARGUMENT", message);
 };
+
+function numbers(text: string): number[] {
+  const list = text.split(",").map(Number);
+  if (list.every((value) => Number.isInteger(value) && value > 0)) return list;
+  return wrongUse(`--max-dets: expected positive integers as 1,10,100, got "${text}"`);
+}
+
+function type(text: string): "bbox" | "segm" {
+  return text === "bbox" || text === "segm" ? text : wrongUse(`--type: expected bbox or segm, got "${text}"`);
+}
+
+function names(text: string): string[] {
+  const list = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  return list.length > 0 ? list : wrongUse(`--classes: expected names or ids as cat,dog, got "${text}"`);
+}
+
+function score(text: string): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isFinite(value) ? value : wrongUse(`--score: expected a number, got "${text}"`);
+}
+
+function overlap(text: string): number {
+  const value = Number(text);
+  return value > 0 && value <= 1
+    ? value
+    : wrongUse(`--iou: expected a number above 0, up to 1, got "${text}"`);
+}
 
 export function define(command: Command): void {
   command
@@ -42,114 +81,68 @@ export function define(command: Command): void {
     .option("--results <file>", "detections, COCO's result format")
     .option("--data <path>", "data set for the run")
     .option("--split <name>", "split of --data", "val")
-    .option("--type <type>", "bbox or segm; what the results have unless told")
+    .option("--type <type>", "bbox or segm; what the results have unless told", type)
     .option("--max-dets <list>", "detections counted of an image and class", numbers, [1, 10, 100])
     .option("--no-cats", "all classes count as one")
+    .option("--classes <list>", "only these, by name or id", names)
+    .option("--voc", "also VOC's AP, over all points and at 11, at --iou", false)
+    .option("--errors", "also where AP is lost, by kind of error (TIDE); gains are of AP from 0 to 1", false)
+    .option("--confusion", "also which class was found as which, at --score and --iou", false)
+    .option("--score <number>", "least score in the confusion matrix", score, 0.3)
+    .option("--iou <number>", "least overlap of --confusion and --voc", overlap, 0.5)
+    .option("--out <folder>", "write metrics.json, curves.json (precision over recall) and confusion.json")
     .option("--device <name>", "cpu, cuda or cuda:N, for the run")
     .option("--json", "print JSON", false)
     .addHelpText("after", examples)
     .action(async (run: string | undefined, options: EvalArguments) => {
-      const start = performance.now();
-      const evaluation = run === undefined ? evaluateFiles(options) : await evaluateRun(run, options);
-      const seconds = (performance.now() - start) / 1000;
+      const measured = run === undefined ? evaluateFiles(options) : await evaluateRun(run, options);
+      const { figures, timings } = measured;
+      if (options.out !== undefined) writeFigures(options.out, figures, timings);
+      // The matrix that --out needs is printed only when it was asked for.
+      const shown = options.confusion ? figures : { ...figures, confusion: undefined };
       process.stdout.write(
-        options.json ? `${JSON.stringify(asJson(evaluation, seconds))}\n` : asTable(evaluation),
+        options.json ? `${JSON.stringify(asJson(shown, timings))}\n` : asTable(shown, timings),
       );
     });
 }
 
-const finite = z.number();
-const segmentation = z.union([
-  z.array(z.array(finite)),
-  z.object({ size: z.tuple([finite, finite]), counts: z.union([z.string(), z.array(finite)]) }),
-]);
-const truthSchema = z.object({
-  images: z.array(z.object({ id: finite, width: finite.optional(), height: finite.optional() })),
-  annotations: z.array(
-    z.object({
-      id: finite,
-      image_id: finite,
-      category_id: finite,
-      bbox: z.array(finite).length(4),
-      area: finite,
-      iscrowd: finite.optional(),
-      segmentation: segmentation.optional(),
-    }),
-  ),
-  categories: z.array(z.object({ id: finite, name: z.string() })),
-});
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new EngineError("FILE", `${path}: ${(cause as Error).message}`, { cause });
-  }
+interface Measured {
+  readonly figures: Figures;
+  readonly timings: Timings;
 }
 
-function readTruth(path: string): GroundTruth {
-  const parsed = truthSchema.safeParse(readJson(path));
-  if (parsed.success) return parsed.data as GroundTruth;
-  const { path: place, message } = parsed.error.issues[0] as z.core.$ZodIssue;
-  throw new EngineError("BAD_ARGUMENT", `${path}: ${place.join(".")}: ${message}`);
+/** Reads, then measures; says how long each took. */
+function measure(
+  read: () => { truth: TruthColumns; found: ResultColumns; type: "bbox" | "segm" },
+  { cats, out, confusion, ...options }: EvalArguments,
+): Measured {
+  const start = performance.now();
+  const { truth, found, type: own } = read();
+  const middle = performance.now();
+  const figures = figuresOf(truth, found, {
+    ...options,
+    type: own,
+    useCats: cats,
+    confusion: confusion || out !== undefined,
+  });
+  const end = performance.now();
+  const [first, second] = [(middle - start) / 1000, (end - middle) / 1000];
+  return { figures, timings: { read: first, evaluate: second, total: first + second } };
 }
 
-/** What is wrong with an entry of a result file; by hand, because there may be hundreds of thousands. */
-function faultOf(entry: Partial<Result> | null): string | null {
-  if (typeof entry !== "object" || entry === null) return "expected an object";
-  for (const field of ["image_id", "category_id", "score"] as const)
-    if (typeof entry[field] !== "number" || !Number.isFinite(entry[field]))
-      return `${field}: expected a number, got ${JSON.stringify(entry[field]) ?? "nothing"}`;
-  const { bbox, segmentation: mask } = entry;
-  if (bbox === undefined && mask === undefined) return "expected a bbox or a segmentation";
-  if (bbox !== undefined && !(Array.isArray(bbox) && bbox.length === 4 && bbox.every(Number.isFinite)))
-    return `bbox: expected [x, y, width, height], got ${JSON.stringify(bbox)}`;
-  if (bbox !== undefined && ((bbox[2] as number) < 0 || (bbox[3] as number) < 0))
-    return `bbox: expected a width and height of 0 or more, got ${JSON.stringify(bbox)}`;
-  return null;
-}
-
-function readResults(path: string, truth: GroundTruth): Result[] {
-  const raw = readJson(path);
-  if (!Array.isArray(raw))
-    throw new EngineError(
-      "BAD_ARGUMENT",
-      `${path}: expected a list of results, got ${raw === null ? "null" : typeof raw}`,
-    );
-  const images = new Set(truth.images.map(({ id }) => id));
-  for (const [i, entry] of raw.entries()) {
-    const fault = faultOf(entry as Result);
-    if (fault !== null) throw new EngineError("BAD_ARGUMENT", `${path}: entry ${i}: ${fault}`);
-    if (!images.has((entry as Result).image_id))
-      throw new EngineError(
-        "BAD_ARGUMENT",
-        `${path}: entry ${i}: image_id ${(entry as Result).image_id} is none of the annotations' images`,
-      );
-  }
-  return raw as Result[];
-}
-
-function evaluateFiles({ annotations, results, type, maxDets, cats }: EvalArguments): CocoEvaluation {
+function evaluateFiles(options: EvalArguments): Measured {
+  const { annotations, results } = options;
   if (annotations === undefined || results === undefined)
-    throw new EngineError(
-      "BAD_ARGUMENT",
-      "sepc eval: expected --annotations and --results, or a run with --data",
-    );
-  if (type !== undefined && type !== "bbox" && type !== "segm")
-    throw new EngineError("BAD_ARGUMENT", `--type: expected bbox or segm, got "${type}"`);
-  const truth = readTruth(annotations);
-  const found = readResults(results, truth);
-  const first = found[0];
-  const kind = type ?? (first?.bbox === undefined && first?.segmentation !== undefined ? "segm" : "bbox");
-  return evaluateCoco(truth, found, { type: kind, maxDets, useCats: cats });
+    return wrongUse("sepc eval: expected --annotations and --results, or a run with --data");
+  const files = { annotations, results };
+  return namingFiles(files, () => measure(() => readFiles(files, options.type), options));
 }
 
-async function evaluateRun(
-  path: string,
-  { data, split, maxDets, cats, device }: EvalArguments,
-): Promise<CocoEvaluation> {
-  if (data === undefined)
-    throw new EngineError("BAD_ARGUMENT", "sepc eval RUN: expected --data PATH, got none");
+async function evaluateRun(path: string, options: EvalArguments): Promise<Measured> {
+  const { data, split, device } = options;
+  if (data === undefined) return wrongUse("sepc eval RUN: expected --data PATH, got none");
+  if (options.type === "segm")
+    return wrongUse("sepc eval RUN: a run finds boxes; expected --type bbox, got segm");
   const place = (device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu")) as Device;
   const { detector, config, classes } = loadRun(path, place);
   const dataset = withClasses(await openDataset(data, { split }), classes);
@@ -159,30 +152,24 @@ async function evaluateRun(
     onBatch: (images) => bar.advance(images),
   });
   bar.finish();
-  return evaluateDetections(dataset, found, { maxDets, useCats: cats });
+  const read = () => ({
+    truth: columnsOfTruth(groundTruthOf(dataset)),
+    found: columnsOfResults(resultsOf(found)),
+    type: "bbox" as const,
+  });
+  return measure(read, options);
 }
 
-function asJson({ stats, ap, classes, params }: CocoEvaluation, seconds: number): unknown {
-  return { stats, ap, classes, type: params.type, maxDets: params.maxDets, seconds };
-}
-
-const figure = (value: number): string => (value < 0 ? "-" : value.toFixed(3));
-
-function asTable({ stats, classes, params }: CocoEvaluation): string {
-  const [few, some, most] = params.maxDets;
-  const titles = statNames.map((name) =>
-    name
-      .replace("AR_100", `AR_${most ?? 100}`)
-      .replace(/AR_10$/, `AR_${some ?? 10}`)
-      .replace(/AR_1$/, `AR_${few ?? 1}`),
-  );
-  const summary = titles.map((name, i) => `  ${name.padEnd(10)} ${figure(stats[i] as number)}`).join("\n");
-  const known = classes.filter(({ ap }) => ap >= 0).sort((a, b) => b.ap - a.ap);
-  const width = Math.max(5, ...known.map(({ name }) => name.length));
-  const rows = known.map(
-    ({ name, ap, ap50, ap75, ar }) =>
-      `  ${name.padEnd(width)}  ${[ap, ap50, ap75, ar].map((value) => figure(value).padStart(6)).join("  ")}`,
-  );
-  const header = `  ${"class".padEnd(width)}  ${["AP", "AP50", "AP75", "AR"].map((name) => name.padStart(6)).join("  ")}`;
-  return `${summary}\n${rows.length > 0 ? `\n${[header, ...rows].join("\n")}\n` : ""}`;
+function writeFigures(folder: string, figures: Figures, timings: Timings): void {
+  const { confusion } = figures;
+  try {
+    mkdirSync(folder, { recursive: true });
+    const write = (name: string, value: unknown): void =>
+      writeFileSync(join(folder, name), `${JSON.stringify(value)}\n`);
+    write("metrics.json", asJson(figures, timings));
+    write("curves.json", curvesOf(figures));
+    write("confusion.json", confusion);
+  } catch (cause) {
+    throw new EngineError("FILE", `--out ${folder}: ${(cause as Error).message}`, { cause });
+  }
 }

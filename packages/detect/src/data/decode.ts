@@ -1,5 +1,7 @@
-import { EngineError } from "@sepc/engine";
+import { open, readFile } from "node:fs/promises";
 import sharp, { type Sharp } from "sharp";
+import { decodeBmp, isBmp, readBmpHead } from "./bmp.js";
+import { EngineError } from "./errors.js";
 
 /** 8 bit RGB, row by row: [H, W, 3]. */
 export interface RgbImage {
@@ -56,6 +58,34 @@ async function decode(source: string | Uint8Array, maxPixels: number, shrink: nu
   return { ...threeChannels(await rawOf(small)), originalWidth: width, originalHeight: height };
 }
 
+/** The first bytes of a file, or of what is in memory. */
+async function headOf(source: string | Uint8Array): Promise<Uint8Array> {
+  if (typeof source !== "string") return source.subarray(0, 128);
+  const file = await open(source);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(128), 0, 128, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whether it is the one format that sharp lacks; false also where it cannot be read, which sharp words better. */
+async function isBmpSource(source: string | Uint8Array): Promise<boolean> {
+  if (typeof source === "string" && !/\.(bmp|dib)$/i.test(source)) return false;
+  return headOf(source).then(isBmp, () => false);
+}
+
+async function decodeAny(
+  source: string | Uint8Array,
+  maxPixels: number,
+  shrink: number,
+): Promise<DecodedImage> {
+  if (!(await isBmpSource(source))) return decode(source, maxPixels, shrink);
+  const image = decodeBmp(typeof source === "string" ? await readFile(source) : source, maxPixels);
+  return { ...image, originalWidth: image.width, originalHeight: image.height };
+}
+
 /** Grey as red, green and blue; what is there beyond three channels falls away. */
 function threeChannels({ data, width, height, channels }: Raw): RgbImage {
   if (channels === 3) return { data, width, height };
@@ -69,7 +99,7 @@ function threeChannels({ data, width, height, channels }: Raw): RgbImage {
 }
 
 /**
- * Reads a picture: any format that sharp knows, turned as its EXIF orientation says, made 8 bit RGB whatever it was
+ * Reads a picture: BMP and any format that sharp knows, turned as its EXIF orientation says, made 8 bit RGB whatever it was
  * (greyscale, CMYK, 16 bit); what is transparent becomes white. Of moving pictures, the first. Colour profiles are left
  * aside, as OpenCV and PIL leave them: a detector trained with one sees the same pixels with the other.
  * @throws EngineError FILE naming the file and what is wrong with it.
@@ -79,7 +109,7 @@ export async function decodeImage(
   { maxPixels = 2 ** 28, shrink = 1 }: DecodeOptions = {},
 ): Promise<DecodedImage> {
   try {
-    return await decode(source, maxPixels, shrink);
+    return await decodeAny(source, maxPixels, shrink);
   } catch (cause) {
     const name = typeof source === "string" ? source : "picture in memory";
     // Libraries below may tell the same thing twice, a line each.
@@ -91,6 +121,10 @@ export async function decodeImage(
 /** Width and height as {@link decodeImage} would give them, from the head of the file alone. */
 export async function readImageSize(source: string): Promise<{ width: number; height: number }> {
   try {
+    if (await isBmpSource(source)) {
+      const { width, height } = readBmpHead(await headOf(source));
+      return { width, height };
+    }
     const { autoOrient } = await sharp(source).metadata();
     return { width: autoOrient.width, height: autoOrient.height };
   } catch (cause) {

@@ -1,5 +1,6 @@
-import { check, EngineError } from "@sepc/engine";
+import { existsSync } from "node:fs";
 import { type BatchPixels, type BatchRequest, makePixels } from "./batch.js";
+import { check, EngineError } from "./errors.js";
 import { planEpoch } from "./plan.js";
 import { RandomStream } from "./random.js";
 import { checkTransforms, type TransformConfig } from "./transforms/config.js";
@@ -42,6 +43,17 @@ function checkOptions({ batchSize, workers = 0, prefetch = 2, seed = 0, transfor
   checkTransforms(transforms);
 }
 
+/** One missing picture may be skipped; where a few from all over are missing, the folder is wrong. */
+function checkPresence(name: string, images: readonly ImageRecord[]): void {
+  const step = Math.max(1, Math.floor(images.length / 16));
+  if (images.some(({ file }, i) => i % step === 0 && existsSync(file))) return;
+  throw new EngineError(
+    "FILE",
+    `data set ${name}: none of its pictures is there: expected ${images[0]?.file} and so on. ` +
+      "Where they lie elsewhere, open the data set with the option images",
+  );
+}
+
 function pictureRequest({ sample, window, isDistorted }: Geometry, keys: readonly number[]): PictureRequest {
   const { image, width, height, flipped } = sample;
   return {
@@ -71,6 +83,7 @@ export class DataLoader {
   readonly #options: LoaderOptions;
   readonly #pool: WorkerPool<BatchRequest, BatchPixels> | null;
   #isClosed = false;
+  #length: number | undefined;
 
   /** @throws EngineError BAD_ARGUMENT when there are no pictures, or an option is impossible */
   constructor(dataset: DetectionDataset, options: LoaderOptions) {
@@ -84,14 +97,16 @@ export class DataLoader {
         "BAD_ARGUMENT",
         `data set ${dataset.name}: expected pictures${filterEmpty ? " with objects" : ""}, got none`,
       );
+    checkPresence(dataset.name, images);
     this.dataset = { ...dataset, images };
     this.#options = options;
     this.#pool = workers > 0 ? new WorkerPool("worker", workers) : null;
   }
 
-  /** Batches of an epoch. */
+  /** Batches of an epoch; the same in each. */
   get length(): number {
-    return this.#plan(0).length;
+    this.#length ??= this.#plan(0).length;
+    return this.#length;
   }
 
   #plan(epoch: number): number[][] {

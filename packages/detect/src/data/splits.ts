@@ -1,14 +1,19 @@
-import { openDataset } from "./open.js";
+import { type OpenOptions, openDataset, splitsOf } from "./open.js";
 import type { DetectionDataset } from "./types.js";
 
-/** The splits of a data set that there are, or the one asked for, or the whole where it has none. */
-export async function openSplits(path: string, split?: string): Promise<DetectionDataset[]> {
-  if (split !== undefined) return [await openDataset(path, { split })];
-  const found: DetectionDataset[] = [];
-  for (const name of ["train", "val", "test"]) {
-    const one = await openDataset(path, { split: name }).catch(() => null);
-    // A file holds one split, whatever is asked for.
-    if (one !== null && !found.some(({ name: own }) => own === one.name)) found.push(one);
-  }
-  return found.length > 0 ? found : [await openDataset(path)];
+export interface NamedSplit {
+  /** "train", "val", "test"; "all" for a data set that names none. */
+  readonly split: string;
+  readonly dataset: DetectionDataset;
+}
+
+/** All splits of a data set, or the one asked for; the whole where it names none. */
+export async function openSplits(path: string, options: OpenOptions = {}): Promise<NamedSplit[]> {
+  const { split } = options;
+  const names = split === undefined ? splitsOf(path, options) : [split];
+  if (names.length === 0) return [{ split: "all", dataset: await openDataset(path, options) }];
+  const found: NamedSplit[] = [];
+  for (const name of names)
+    found.push({ split: name, dataset: await openDataset(path, { ...options, split: name }) });
+  return found;
 }

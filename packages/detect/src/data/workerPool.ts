@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { EngineError, type EngineErrorCode } from "@sepc/engine";
+import { EngineError, type EngineErrorCode } from "./errors.js";
 
 interface Waiting {
   readonly worker: Worker;
@@ -28,9 +28,9 @@ export class WorkerPool<Request, Made> {
   #next = 0;
   #failure: Error | null = null;
 
-  /** @param name of the worker's file, without ending */
+  /** @param name of the worker's file, without ending; it takes over none of the process's own node options */
   constructor(name: string, count: number) {
-    this.#workers = Array.from({ length: count }, () => new Worker(compiled(name)));
+    this.#workers = Array.from({ length: count }, () => new Worker(compiled(name), { execArgv: [] }));
     for (const worker of this.#workers) {
       worker.unref();
       worker.on("message", (answer: Answer) => this.#settle(answer));

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkDatasets } from "../../src/data/checkDataset.js";
-import { openDataset } from "../../src/data/open.js";
+import type { DatasetProblem } from "../../src/data/datasets/problem.js";
+import { openDataset, splitsOf } from "../../src/data/open.js";
 import type { DetectionDataset } from "../../src/data/types.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-formats-"));
@@ -87,17 +87,17 @@ describe("openDataset", () => {
     [
       "an unknown category",
       { ...coco, annotations: [{ ...coco.annotations[0], category_id: 9 }] },
-      /annotations\.0: category_id 9/,
+      /annotations\.0\.category_id: expected one of .* \(1, 3\), got 9/,
     ],
     [
       "an unknown image",
       { ...coco, annotations: [{ ...coco.annotations[0], image_id: 9 }] },
-      /annotations\.0: image_id 9/,
+      /annotations\.0\.image_id: .* got 9/,
     ],
     [
       "a box of three numbers",
       { ...coco, annotations: [{ ...coco.annotations[0], bbox: [1, 2, 3] }] },
-      /annotations\.0\.bbox/,
+      /annotations\.0\.bbox: expected \[x, y, width, height\] in pixels, got \[1,2,3\]/,
     ],
     ["no images", { annotations: [], categories: coco.categories }, /images/],
   ])("refuses COCO with %s, naming the entry", async (_name, content, message) => {
@@ -110,54 +110,191 @@ describe("openDataset", () => {
     write(at("yolo2", "labels", "train", "a.txt"), "0 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n");
     write(at("yolo2", "data.yaml"), "train: images/train\nnames: [cat]\n");
     await expect(openDataset(at("yolo2"), { split: "train" })).rejects.toThrow(
-      /a\.txt:2: expected a class from 0 to 0, got "7"/,
+      /a\.txt: line 2: expected a class from 0 to 0, got "7"/,
     );
   });
 });
 
-describe("checkDatasets", () => {
-  test("finds what is wrong, and where", async () => {
-    const good = await openDataset(at("coco"), { split: "val" });
-    const image = good.images[0] as DetectionDataset["images"][number];
-    const object = image.objects[0] as (typeof image.objects)[number];
-    const odd = {
-      ...good,
-      images: [
-        { ...image, height: 30, objects: [object, object, { ...object, box: [5, 5, 5, 9] as const }] },
-        { ...image, file: at("gone.png"), objects: [{ ...object, box: [30, 0, 60, 10] as const }] },
-        { ...image, objects: [] },
-      ],
-    };
-    const kinds = (await checkDatasets([odd])).map(({ kind }) => kind);
-    expect(new Set(kinds)).toEqual(
-      new Set([
-        "duplicate box",
-        "empty box",
-        "other size than stated",
-        "box outside the image",
-        "missing image",
-        "no objects",
-      ]),
+describe("openDataset finds", () => {
+  test("pictures of other case and with the other system's slashes", async () => {
+    await picture(at("case", "train", "sub", "Ünï 1.PNG"));
+    const images = [{ id: 1, file_name: "sub\\ünï 1.png", width: 40, height: 20 }];
+    write(at("case", "annotations", "train.json"), JSON.stringify({ ...coco, images, annotations: [] }));
+    const dataset = await openDataset(at("case"), { split: "train" });
+    expect(dataset.images[0]?.file).toBe(at("case", "train", "sub", "Ünï 1.PNG"));
+  });
+
+  test("annotations in a folder for each split, called valid", async () => {
+    await picture(at("robo", "valid", "a.png"));
+    const images = [{ id: 7, file_name: "a.png", width: 40, height: 20 }];
+    write(at("robo", "valid", "_annotations.coco.json"), JSON.stringify({ ...coco, images }));
+    expect(splitsOf(at("robo"))).toEqual(["val"]);
+    const dataset = await openDataset(at("robo"), { split: "val" });
+    expect(dataset.images[0]?.file).toBe(at("robo", "valid", "a.png"));
+  });
+
+  test("YOLO folders without data.yaml, their classes in a text file", async () => {
+    await picture(at("plain", "images", "a.png"));
+    write(at("plain", "labels", "a.txt"), "0 0.5 0.5 0.5 0.5\r\n");
+    await expect(openDataset(at("plain"))).rejects.toThrow(
+      /no names of classes: expected data\.yaml, or classes\.txt/,
     );
-    expect(await checkDatasets([good])).toEqual([]);
+    write(at("plain", "classes.txt"), "cat\n");
+    const dataset = await openDataset(at("plain"));
+    expect(firstBox(dataset)).toEqual([10, 5, 30, 15]);
+    expect(dataset.categories).toEqual([{ id: 0, name: "cat" }]);
+  });
+
+  test("the picture's own size where Pascal VOC's file tells none", async () => {
+    await picture(at("voc2", "JPEGImages", "one.png"));
+    write(
+      at("voc2", "Annotations", "one.xml"),
+      "<annotation><object><name>a &amp; b</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>",
+    );
+    const dataset = await openDataset(at("voc2"));
+    expect(dataset.images[0]).toMatchObject({
+      width: 40,
+      height: 20,
+      file: at("voc2", "JPEGImages", "one.png"),
+    });
+    expect(dataset.categories[0]?.name).toBe("a & b");
+    expect(dataset.images[0]?.objects[0]?.label).toBe(0);
+  });
+});
+
+describe("openDataset refuses", () => {
+  test("several splits where none is named, and splits that are not there, listing them", async () => {
+    for (const split of ["train", "val"])
+      write(at("two", "annotations", `instances_${split}2017.json`), JSON.stringify(coco));
+    await expect(openDataset(at("two"))).rejects.toThrow(/none is asked for; splits there: train, val/);
+    await expect(openDataset(at("two"), { split: "test" })).rejects.toThrow(
+      /no split "test"; splits there: train, val/,
+    );
+    await expect(openDataset(at("yolo"), { split: "test" })).rejects.toThrow(
+      /no split "test"; splits there: val/,
+    );
+    await expect(openDataset(at("voc"), { split: "test" })).rejects.toThrow(
+      /no such list of split "test"; splits there: val/,
+    );
+  });
+
+  test.each([
+    ["gaps in YOLO's classes", "train: images\nnames: {0: cat, 2: dog}\n", /without gaps/],
+    ["a count that differs", "train: images\nnc: 3\nnames: [cat, dog]\n", /nc = 3/],
+    ["the same class twice", "train: images\nnames: [cat, cat]\n", /name of its own/],
+    ["no folder of pictures", "names: [cat]\n", /expected train, val or test/],
+    ["no YAML", "names: [cat\n", /expected YAML/],
+  ])("%s", async (_name, yaml, message) => {
+    write(at("bad", "data.yaml"), yaml);
+    await expect(openDataset(at("bad", "data.yaml"))).rejects.toThrow(message);
+  });
+
+  test("YOLO pictures of which none has labels", async () => {
+    await picture(at("bare", "images", "a.png"));
+    write(at("bare", "data.yaml"), "train: images\nnames: [cat]\n");
+    await expect(openDataset(at("bare"))).rejects.toThrow(
+      /no picture has a label file; expected .*labels.a\.txt/,
+    );
+  });
+
+  test.each([
+    [
+      "two images of one id",
+      { images: [...coco.images, ...coco.images] },
+      /images\.1\.id: expected an id of its own, got 7/,
+    ],
+    [
+      "two categories of one name",
+      {
+        categories: [
+          { id: 1, name: "a" },
+          { id: 2, name: "a" },
+        ],
+      },
+      /categories\.1\.name/,
+    ],
+    [
+      "an image without a size",
+      { images: [{ id: 7, file_name: "a.png", width: 40 }] },
+      /images\.0\.height: expected pixels/,
+    ],
+    [
+      "a crowd that is no run lengths",
+      { annotations: [{ ...coco.annotations[0], iscrowd: 1, segmentation: [[1, 2, 3, 4, 5, 6]] }] },
+      /annotations\.0\.segmentation: expected run lengths/,
+    ],
+    ["a list for the whole", [1, 2], /expected COCO annotations with lists/],
+  ])("COCO with %s", async (_name, part, message) => {
+    write(at("bad.json"), JSON.stringify(Array.isArray(part) ? part : { ...coco, ...part }));
+    await expect(openDataset(at("bad.json"))).rejects.toThrow(message);
+  });
+
+  test.each([
+    [
+      "no number for a side",
+      "<annotation><object><name>a</name><bndbox><xmin>x</xmin></bndbox></object></annotation>",
+      /object 1: xmin: expected a number, got "x"/,
+    ],
+    [
+      "an object without a class",
+      "<annotation><object><bndbox/></object></annotation>",
+      /object 1: name: expected a class/,
+    ],
+    ["other XML", "<html/>", /expected XML with <annotation>/],
+  ])("Pascal VOC with %s", async (_name, xml, message) => {
+    mkdirSync(at("voc3", "JPEGImages"), { recursive: true });
+    write(at("voc3", "Annotations", "one.xml"), xml);
+    await expect(openDataset(at("voc3"))).rejects.toThrow(message);
+  });
+
+  test("nothing that a caller wants to hear of instead: wrong entries are left out", async () => {
+    const annotations = [{ ...coco.annotations[0], bbox: "wide" }, coco.annotations[0]];
+    write(at("bad.json"), JSON.stringify({ ...coco, annotations }));
+    const problems: DatasetProblem[] = [];
+    const dataset = await openDataset(at("bad.json"), {
+      onProblem: (problem) => void problems.push(problem),
+    });
+    expect(dataset.images[0]?.objects.length).toBe(1);
+    expect(problems).toEqual([
+      { file: at("bad.json"), where: "annotations.0.bbox", detail: expect.stringContaining('got "wide"') },
+    ]);
   });
 });
 
 describe.skipIf(!existsSync(shared))("real data (needs ../shared/data)", () => {
+  const boxesOf = (dataset: DetectionDataset): Map<string, string[]> =>
+    new Map(
+      dataset.images.map(({ file, width, height, objects }) => [
+        `${file} ${width} ${height}`,
+        objects.map(({ box, label }) => `${dataset.categories[label]?.name} ${box.join()}`).sort(),
+      ]),
+    );
+
   test("blood cells: Pascal VOC and COCO files say the same", async () => {
-    for (const split of ["train", "val", "test"]) {
-      const json = await openDataset(join(shared, "bccd", "annotations", `${split}.json`));
-      const voc = await openDataset(join(shared, "bccd"), { split }).catch(() => null);
-      expect(json.images.length).toBe({ train: 205, val: 87, test: 72 }[split]);
-      expect(existsSync(json.images[0]?.file ?? "")).toBe(true);
-      expect(voc?.images.length).toBe(json.images.length);
+    for (const [split, count] of [
+      ["train", 205],
+      ["val", 87],
+      ["test", 72],
+    ] as const) {
+      const json = await openDataset(join(shared, "bccd"), { split, format: "coco" });
+      const voc = await openDataset(join(shared, "bccd"), { split, format: "voc" });
+      expect(json.images.length).toBe(count);
+      expect(boxesOf(voc)).toEqual(boxesOf(json));
+      expect(json.images.every(({ file }) => existsSync(file))).toBe(true);
     }
   });
 
   test("COCO's own layout", async () => {
-    const val = await openDataset(join(shared, "coco-mini"), { split: "val" });
-    expect([val.images.length, val.categories.length]).toEqual([168, 80]);
-    expect(val.images.flatMap(({ objects }) => objects).filter(({ crowd }) => crowd).length).toBe(17);
-    expect(existsSync(val.images[0]?.file ?? "")).toBe(true);
+    expect(splitsOf(join(shared, "coco-mini"))).toEqual(["train", "val"]);
+    for (const [split, images, objects, crowds] of [
+      ["train", 166, 1580, 15],
+      ["val", 168, 1498, 17],
+    ] as const) {
+      const dataset = await openDataset(join(shared, "coco-mini"), { split });
+      const all = dataset.images.flatMap((image) => image.objects);
+      expect([dataset.images.length, dataset.categories.length]).toEqual([images, 80]);
+      expect([all.length, all.filter(({ crowd }) => crowd).length]).toEqual([objects, crowds]);
+      expect(dataset.images.every(({ file }) => existsSync(file))).toBe(true);
+    }
   });
 });

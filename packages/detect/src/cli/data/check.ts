@@ -1,22 +1,44 @@
 import { checkDatasets, type Finding } from "../../data/checkDataset.js";
+import type { DatasetProblem } from "../../data/datasets/problem.js";
+import type { DatasetFormat } from "../../data/open.js";
 import { openSplits } from "../../data/splits.js";
 import { Progress } from "../progress.js";
+
+/** What all commands on an existing data set take. */
+export interface SourceArguments {
+  readonly split?: string;
+  readonly images?: string;
+  readonly format?: DatasetFormat;
+}
 
 const shown = 5;
 
 /** `sepc data check`; 1 when there are errors. */
 export async function checkData(
   path: string,
-  { split, json }: { split?: string; json: boolean },
+  { json, workers, ...source }: SourceArguments & { readonly json: boolean; readonly workers?: number },
 ): Promise<number> {
-  const datasets = await openSplits(path, split);
-  const total = datasets.reduce((sum, { images }) => sum + images.length, 0);
+  const problems = new Map<string, DatasetProblem>();
+  // Splits may share files, whose problems are then told more than once.
+  const onProblem = (problem: DatasetProblem): void =>
+    void problems.set(`${problem.file}\n${problem.where}\n${problem.detail}`, problem);
+  const splits = await openSplits(path, { ...source, onProblem });
+  const total = splits.reduce((sum, { dataset }) => sum + dataset.images.length, 0);
   const bar = new Progress({ total, unit: "images", label: "checking" });
-  const findings = await checkDatasets(datasets, () => bar.advance());
+  const findings = await checkDatasets(splits, {
+    workers,
+    problems: [...problems.values()],
+    onImage: () => bar.advance(),
+  });
   bar.finish();
   const errors = findings.filter(({ severity }) => severity === "error").length;
-  if (json) process.stdout.write(`${JSON.stringify({ images: total, errors, findings })}\n`);
-  else process.stdout.write(asText(findings, total));
+  if (json) {
+    const counts = Object.fromEntries(splits.map(({ split, dataset }) => [split, dataset.images.length]));
+    const warnings = findings.length - errors;
+    process.stdout.write(
+      `${JSON.stringify({ images: total, splits: counts, errors, warnings, findings })}\n`,
+    );
+  } else process.stdout.write(asText(findings, total));
   return errors > 0 ? 1 : 0;
 }
 
@@ -24,7 +46,9 @@ function asText(findings: readonly Finding[], total: number): string {
   const kinds = new Map<string, Finding[]>();
   for (const finding of findings) {
     const key = `${finding.severity}: ${finding.kind}`;
-    kinds.set(key, [...(kinds.get(key) ?? []), finding]);
+    const own = kinds.get(key);
+    if (own === undefined) kinds.set(key, [finding]);
+    else own.push(finding);
   }
   const blocks = [...kinds]
     .sort(([a], [b]) => a.localeCompare(b))

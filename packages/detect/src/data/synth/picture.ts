@@ -21,21 +21,16 @@ const colour = (random: RandomStream): Colour => [
   random.whole(20, 235),
 ];
 
-/** A texture: a colour that waves or is speckled, at any place. */
-function texture(random: RandomStream): (x: number, y: number) => Colour {
+/** A texture: one colour, waves of two, or one speckled with another; the share of the second at any place. */
+function texture(random: RandomStream): { a: Colour; b: Colour; shareAt: (x: number, y: number) => number } {
   const [a, b] = [colour(random), colour(random)];
   const kind = random.whole(0, 2);
   const [fx, fy, phase] = [random.between(-0.3, 0.3), random.between(-0.3, 0.3), random.between(0, 6)];
   const noise = random.whole(0, 2 ** 30);
-  return (x, y) => {
-    let share = 0;
-    if (kind === 1) share = 0.5 + 0.5 * Math.sin(fx * x + fy * y + phase);
-    if (kind === 2)
-      share = ((Math.imul((x | 0) * 7919 + (y | 0) * 104729 + noise, 0x9e3779b1) >>> 16) & 255) / 600;
-    return [0, 1, 2].map(
-      (c) => (a[c] as number) * (1 - share) + (b[c] as number) * share,
-    ) as unknown as Colour;
-  };
+  const speckle = (x: number, y: number): number =>
+    ((Math.imul((x | 0) * 7919 + (y | 0) * 104729 + noise, 0x9e3779b1) >>> 16) & 255) / 600;
+  const wave = (x: number, y: number): number => 0.5 + 0.5 * Math.sin(fx * x + fy * y + phase);
+  return { a, b, shareAt: kind === 1 ? wave : kind === 2 ? speckle : () => 0 };
 }
 
 /** Smooth light and dark of a background: waves of a few lengths. */
@@ -45,19 +40,23 @@ function background(width: number, height: number, random: RandomStream): Uint8A
     fx: random.between(-0.06, 0.06),
     fy: random.between(-0.06, 0.06),
     phase: random.between(0, 6),
-    by: [random.between(-18, 18), random.between(-18, 18), random.between(-18, 18)],
+    by: [random.between(-18, 18), random.between(-18, 18), random.between(-18, 18)] as Colour,
   }));
   const out = new Uint8Array(width * height * 3);
   const grain = random.between(0, 24);
   for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const waved = waves.map(({ fx, fy, phase }) => Math.sin(fx * x + fy * y + phase));
+    for (let x = 0; x < width; x++, at += 3) {
       const speck = (random.next() - 0.5) * grain;
-      for (let c = 0; c < 3; c++) {
-        let value = (base[c] as number) + speck;
-        for (let i = 0; i < waves.length; i++) value += (waved[i] as number) * (waves[i]?.by[c] as number);
-        out[at++] = Math.min(255, Math.max(0, value));
+      let [red, green, blue] = [base[0] + speck, base[1] + speck, base[2] + speck];
+      for (const { fx, fy, phase, by } of waves) {
+        const waved = Math.sin(fx * x + fy * y + phase);
+        red += waved * by[0];
+        green += waved * by[1];
+        blue += waved * by[2];
       }
+      out[at] = Math.min(255, Math.max(0, red));
+      out[at + 1] = Math.min(255, Math.max(0, green));
+      out[at + 2] = Math.min(255, Math.max(0, blue));
     }
   }
   return out;
@@ -130,10 +129,13 @@ export function drawPicture(
   const owner = new Int32Array(width * height).fill(-1);
   const all = objects.map((placed, i) => {
     const places = covered(placed, width, height);
-    const paint = texture(random);
+    const { a, b, shareAt } = texture(random);
     for (const place of places) {
       owner[place] = i;
-      data.set(paint(place % width, Math.floor(place / width)), place * 3);
+      const share = shareAt(place % width, Math.floor(place / width));
+      data[3 * place] = a[0] * (1 - share) + b[0] * share;
+      data[3 * place + 1] = a[1] * (1 - share) + b[1] * share;
+      data[3 * place + 2] = a[2] * (1 - share) + b[2] * share;
     }
     return places;
   });

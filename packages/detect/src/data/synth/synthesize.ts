@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { check } from "@sepc/engine";
 import sharp from "sharp";
+import type { RgbImage } from "../decode.js";
+import { check, EngineError } from "../errors.js";
 import { RandomStream } from "../random.js";
-import { drawPicture, type PlacedShape } from "./picture.js";
+import { type Drawn, drawPicture, type PlacedShape } from "./picture.js";
 import { SHAPES } from "./shapes.js";
 
 export interface SynthOptions {
@@ -20,23 +21,17 @@ export interface SynthOptions {
   readonly max?: number | undefined;
   /** Most objects of a picture. */
   readonly objects?: number | undefined;
+  /** Lines of no class in a picture. */
   readonly clutter?: number | undefined;
+  /** Format of the pictures: PNG, or JPEG of quality 90. */
+  readonly format?: "png" | "jpeg" | undefined;
   /** Share of each split, in order; they add up to 1. */
   readonly splits?: Readonly<Record<string, number>> | undefined;
   readonly onImage?: ((done: number) => void) | undefined;
 }
 
-interface Plan {
-  readonly width: number;
-  readonly height: number;
-  readonly classes: readonly string[];
-  readonly min: number;
-  readonly max: number;
-  readonly objects: number;
-}
-
 /** Objects of a picture: anywhere, mostly inside, any size. The largest first, so that small ones are not hidden. */
-function place({ width, height, classes, min, max, objects }: Plan, random: RandomStream): PlacedShape[] {
+function place({ width, height, classes, min, max, objects }: Settings, random: RandomStream): PlacedShape[] {
   const count = random.whole(1, objects);
   const shapes = Array.from({ length: count }, (): PlacedShape => {
     const side = Math.min(
@@ -70,13 +65,39 @@ function splitOf(i: number, images: number, splits: Readonly<Record<string, numb
   return names.at(-1) as string;
 }
 
-/**
- * Makes a data set in COCO's format: shapes of a wide range of sizes, textured, over clutter, hiding each other. The
- * same options give the same files. Class is told by shape, not by size or colour.
- */
-export async function synthesize(options: SynthOptions): Promise<void> {
+function checkOptions({ images, classes, min, max, width, height, objects, splits }: Settings): void {
+  const unknown = classes.filter((name) => !Object.hasOwn(SHAPES, name));
+  check(
+    classes.length > 0 && unknown.length === 0 && new Set(classes).size === classes.length,
+    () =>
+      `synthesize: classes: expected some of ${Object.keys(SHAPES).join(", ")}, each once, got ${classes.join(", ")}`,
+  );
+  for (const [name, value] of Object.entries({ images, width, height, objects }))
+    check(
+      Number.isInteger(value) && value > 0,
+      () => `synthesize: ${name}: expected a whole number from 1, got ${value}`,
+    );
+  check(min >= 4 && max >= min, () => `synthesize: expected 4 <= min <= max, got ${min} and ${max}`);
+  check(
+    min <= 0.95 * Math.min(width, height),
+    () => `synthesize: objects of ${min} pixels do not fit ${width}x${height}: expected a smaller min`,
+  );
+  const shares = Object.values(splits);
+  const sum = shares.reduce((total, share) => total + share, 0);
+  check(
+    shares.every((share) => share >= 0) && Math.abs(sum - 1) < 1e-6,
+    () => `synthesize: splits: expected shares that add up to 1, got ${JSON.stringify(splits)}`,
+  );
+  check(
+    Object.keys(splits).every((name) => /^[\w-]+$/.test(name)),
+    () => `synthesize: splits: expected names of letters and digits, got ${Object.keys(splits).join(", ")}`,
+  );
+}
+
+type Settings = Omit<Required<SynthOptions>, "onImage" | "out">;
+
+function settingsOf(options: SynthOptions): Settings {
   const {
-    out,
     images,
     seed = 0,
     width = 320,
@@ -86,52 +107,80 @@ export async function synthesize(options: SynthOptions): Promise<void> {
     objects = 8,
     clutter = 12,
   } = options;
-  const {
-    classes = ["circle", "square", "triangle", "star"],
-    splits = { train: 0.8, val: 0.2 },
-    onImage,
-  } = options;
-  const unknown = classes.filter((name) => !Object.hasOwn(SHAPES, name));
-  check(
-    classes.length > 0 && unknown.length === 0,
-    () => `synthesize: expected classes of ${Object.keys(SHAPES).join(", ")}, got ${classes.join(", ")}`,
-  );
-  check(min > 0 && max >= min, () => `synthesize: expected 0 < min <= max, got ${min} and ${max}`);
-  const categories = classes.map((name, i) => ({ id: i + 1, name, supercategory: "shape" }));
+  const { classes = ["circle", "square", "triangle", "star"], splits = { train: 0.8, val: 0.2 } } = options;
+  return {
+    images,
+    seed,
+    width,
+    height,
+    min,
+    max,
+    objects,
+    clutter,
+    classes,
+    splits,
+    format: options.format ?? "png",
+  };
+}
+
+async function savePicture(
+  { data, width, height }: RgbImage,
+  format: "png" | "jpeg",
+  path: string,
+): Promise<void> {
+  const picture = sharp(data, { raw: { width, height, channels: 3 } });
+  const encoded = format === "png" ? picture.png({ compressionLevel: 3 }) : picture.jpeg({ quality: 90 });
+  try {
+    await encoded.toFile(path);
+  } catch (cause) {
+    throw new EngineError("FILE", `${path}: cannot be written: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Lists of a COCO file, as they grow. */
+interface Annotated {
+  readonly images: object[];
+  readonly annotations: object[];
+}
+
+/** One picture and its objects that can be seen well enough. */
+function draw(i: number, settings: Settings): { image: RgbImage; seen: Drawn[] } {
+  const { width, height, clutter, seed } = settings;
+  const random = new RandomStream(seed, i, 3);
+  const { image, drawn } = drawPicture(width, height, place(settings, random), clutter, random);
+  return { image, seen: drawn.filter(({ seen, whole }) => seen >= leastSeen * whole && seen >= 4) };
+}
+
+/**
+ * Makes a data set in COCO's format: shapes of a wide range of sizes, textured, over clutter, hiding each other. The
+ * same options give the same files. Class is told by shape, not by size or colour.
+ * @throws EngineError BAD_ARGUMENT naming the option that is impossible, FILE when a file cannot be written
+ */
+export async function synthesize(options: SynthOptions): Promise<void> {
+  const settings = settingsOf(options);
+  checkOptions(settings);
+  const { out, onImage } = options;
+  const { images, width, height, classes, splits, format } = settings;
   const files = new Map(
-    Object.keys(splits).map((name) => [
-      name,
-      { images: [] as unknown[], annotations: [] as unknown[], categories },
-    ]),
+    Object.keys(splits).map((name): [string, Annotated] => [name, { images: [], annotations: [] }]),
   );
-  for (const name of files.keys()) mkdirSync(join(out, name), { recursive: true });
-  mkdirSync(join(out, "annotations"), { recursive: true });
+  for (const name of [...files.keys(), "annotations"]) mkdirSync(join(out, name), { recursive: true });
   let id = 0;
   for (let i = 0; i < images; i++) {
     const split = splitOf(i, images, splits);
-    const random = new RandomStream(seed, i, 3);
-    const shapes = place({ width, height, classes, min, max, objects }, random);
-    const { image, drawn } = drawPicture(width, height, shapes, clutter, random);
-    const fileName = `${String(i + 1).padStart(6, "0")}.png`;
-    const raw = { raw: { width, height, channels: 3 as const } };
-    await sharp(image.data, raw)
-      .png({ compressionLevel: 3 })
-      .toFile(join(out, split, fileName));
-    const file = files.get(split);
-    file?.images.push({ id: i + 1, file_name: fileName, width, height });
-    for (const { placed, box, seen, whole } of drawn) {
-      if (seen < leastSeen * whole || seen < 4) continue;
-      file?.annotations.push({
-        id: ++id,
-        image_id: i + 1,
-        category_id: classes.indexOf(placed.shape) + 1,
-        bbox: [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-        area: seen,
-        iscrowd: 0,
-      });
+    const { image, seen } = draw(i, settings);
+    const fileName = `${String(i + 1).padStart(6, "0")}.${format === "png" ? "png" : "jpg"}`;
+    await savePicture(image, format, join(out, split, fileName));
+    const file = files.get(split) as Annotated;
+    file.images.push({ id: i + 1, file_name: fileName, width, height });
+    for (const { placed, box, seen: area } of seen) {
+      const bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]];
+      const category_id = classes.indexOf(placed.shape) + 1;
+      file.annotations.push({ id: ++id, image_id: i + 1, category_id, bbox, area, iscrowd: 0 });
     }
     onImage?.(i + 1);
   }
+  const categories = classes.map((name, i) => ({ id: i + 1, name, supercategory: "shape" }));
   for (const [name, file] of files)
-    writeFileSync(join(out, "annotations", `${name}.json`), JSON.stringify(file));
+    writeFileSync(join(out, "annotations", `${name}.json`), JSON.stringify({ ...file, categories }));
 }

@@ -1,4 +1,4 @@
-import { EngineError } from "@sepc/engine";
+import { EngineError } from "../errors.js";
 
 /** What happens to a picture on its way into the network. Plain data: it goes to worker threads. */
 export interface TransformConfig {

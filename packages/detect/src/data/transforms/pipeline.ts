@@ -1,5 +1,5 @@
-import { EngineError } from "@sepc/engine";
 import { decodeImage, type RgbImage } from "../decode.js";
+import { EngineError } from "../errors.js";
 import { RandomStream } from "../random.js";
 import type { TransformConfig } from "./config.js";
 import { crop, type Window } from "./crop.js";

@@ -3,13 +3,11 @@ import type { RgbImage } from "../decode.js";
 /** Weights are whole numbers in 2^11 parts, as OpenCV's. */
 const one = 2048;
 
-/** For each new place along a side: the two old ones that it lies between, and the weights of both. */
-interface Taps {
-  readonly low: Int32Array;
-  readonly high: Int32Array;
-  readonly lowWeight: Int16Array;
-  readonly highWeight: Int16Array;
-}
+/**
+ * For each new place along a side four numbers: where the two old places begin that it lies between, and the weights of
+ * both. One array: they are read together.
+ */
+type Taps = Int32Array;
 
 function roundHalfToEven(value: number): number {
   const floor = Math.floor(value);
@@ -18,57 +16,44 @@ function roundHalfToEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** Centres of pixels lie at halves; beyond the outermost centres the border's pixel is repeated. */
-function taps(from: number, to: number): Taps {
-  const [low, high] = [new Int32Array(to), new Int32Array(to)];
-  const [lowWeight, highWeight] = [new Int16Array(to), new Int16Array(to)];
+/**
+ * Centres of pixels lie at halves; beyond the outermost centres the border's pixel is repeated.
+ * @param stride from the beginning of one old place to the next
+ */
+function tapsOf(from: number, to: number, stride: number): Taps {
+  const taps = new Int32Array(4 * to);
   const step = 1 / (to / from);
   for (let i = 0; i < to; i++) {
     const at = Math.fround((i + 0.5) * step - 0.5);
     const floor = Math.floor(at);
     const share = Math.fround(at - floor);
-    low[i] = Math.min(Math.max(floor, 0), from - 1);
-    high[i] = Math.min(Math.max(floor + 1, 0), from - 1);
-    lowWeight[i] = roundHalfToEven(Math.fround(1 - share) * one);
-    highWeight[i] = roundHalfToEven(share * one);
+    taps[4 * i] = Math.min(Math.max(floor, 0), from - 1) * stride;
+    taps[4 * i + 1] = Math.min(Math.max(floor + 1, 0), from - 1) * stride;
+    taps[4 * i + 2] = roundHalfToEven(Math.fround(1 - share) * one);
+    taps[4 * i + 3] = roundHalfToEven(share * one);
   }
-  return { low, high, lowWeight, highWeight };
+  return taps;
 }
 
-/** One row of `data` in its new width, values times 2^7: they fit 16 bits, which keeps the arithmetic in integers. */
-function stretchRow(
-  data: Uint8Array,
-  start: number,
-  { low, high, lowWeight, highWeight }: Taps,
-  row: Int16Array,
-): void {
-  for (let x = 0, at = 0; x < low.length; x++, at += 3) {
-    const l = start + 3 * (low[x] as number);
-    const r = start + 3 * (high[x] as number);
-    const u = lowWeight[x] as number;
-    const v = highWeight[x] as number;
-    row[at] = (u * (data[l] as number) + v * (data[r] as number)) >> 4;
-    row[at + 1] = (u * (data[l + 1] as number) + v * (data[r + 1] as number)) >> 4;
-    row[at + 2] = (u * (data[l + 2] as number) + v * (data[r + 2] as number)) >> 4;
+/** The row that begins at `start` in its new width, values times 2^7: they fit 16 bits. */
+function stretchRow(data: Uint8Array, start: number, taps: Taps, row: Int16Array): void {
+  for (let i = 0, at = 0; i < taps.length; i += 4, at += 3) {
+    const l = start + (taps[i] as number);
+    const r = start + (taps[i + 1] as number);
+    const u = taps[i + 2] as number;
+    const v = taps[i + 3] as number;
+    row[at] = (Math.imul(u, data[l] as number) + Math.imul(v, data[r] as number)) >> 4;
+    row[at + 1] = (Math.imul(u, data[l + 1] as number) + Math.imul(v, data[r + 1] as number)) >> 4;
+    row[at + 2] = (Math.imul(u, data[l + 2] as number) + Math.imul(v, data[r + 2] as number)) >> 4;
   }
 }
 
-/** Two stretched rows mixed into one of the picture, from `start` on. */
-function mixRows(
-  upper: Int16Array,
-  lower: Int16Array,
-  weights: readonly [number, number],
-  out: Uint8Array,
-  start: number,
-): void {
-  // A typed array tells the compiler that weights are small: products stay integers.
-  const small = Int16Array.from(weights);
-  const u = small[0] as number;
-  const v = small[1] as number;
-  for (let i = 0; i < upper.length; i++) {
-    const a = (u * (upper[i] as number)) >> 16;
-    const b = (v * (lower[i] as number)) >> 16;
-    out[start + i] = (a + b + 2) >> 2;
+/** Two stretched rows mixed into one of the picture. */
+function mixRows(upper: Int16Array, lower: Int16Array, u: number, v: number, out: Uint8Array): void {
+  for (let i = 0; i < out.length; i++) {
+    const a = Math.imul(u, upper[i] as number) >> 16;
+    const b = Math.imul(v, lower[i] as number) >> 16;
+    out[i] = (a + b + 2) >> 2;
   }
 }
 
@@ -79,24 +64,25 @@ function mixRows(
 export function resizeBilinear(image: RgbImage, width: number, height: number): RgbImage {
   if (width === image.width && height === image.height) return image;
   const { data } = image;
-  const xs = taps(image.width, width);
-  const ys = taps(image.height, height);
-  const out = new Uint8Array(width * height * 3);
-  const stride = image.width * 3;
+  const xs = tapsOf(image.width, width, 3);
+  const ys = tapsOf(image.height, height, image.width * 3);
   const length = width * 3;
+  const out = new Uint8Array(length * height);
+  // Rows last stretched, and where they begin in the picture: neighbours share one.
   let [upper, lower] = [new Int16Array(length), new Int16Array(length)];
-  let [upperRow, lowerRow] = [-1, -1];
+  let [upperStart, lowerStart] = [-1, -1];
   for (let y = 0; y < height; y++) {
-    const [top, bottom] = [ys.low[y] as number, ys.high[y] as number];
-    if (upperRow !== top && lowerRow === top)
-      [upper, lower, upperRow, lowerRow] = [lower, upper, lowerRow, upperRow];
-    if (upperRow !== top) stretchRow(data, top * stride, xs, upper);
-    if (lowerRow !== bottom) {
+    const [top, bottom] = [ys[4 * y] as number, ys[4 * y + 1] as number];
+    if (upperStart !== top && lowerStart === top)
+      [upper, lower, upperStart, lowerStart] = [lower, upper, lowerStart, upperStart];
+    if (upperStart !== top) stretchRow(data, top, xs, upper);
+    if (lowerStart !== bottom) {
       if (bottom === top) lower.set(upper);
-      else stretchRow(data, bottom * stride, xs, lower);
+      else stretchRow(data, bottom, xs, lower);
     }
-    [upperRow, lowerRow] = [top, bottom];
-    mixRows(upper, lower, [ys.lowWeight[y] as number, ys.highWeight[y] as number], out, y * length);
+    [upperStart, lowerStart] = [top, bottom];
+    const [u, v] = [ys[4 * y + 2] as number, ys[4 * y + 3] as number];
+    mixRows(upper, lower, u, v, out.subarray(y * length, (y + 1) * length));
   }
   return { data: out, width, height };
 }
