@@ -64,6 +64,7 @@ const detectRules = [
   { part: "train", may: ["detectors/index", "data", "evaluation"] },
   { part: "presets", may: ["detectors/schema", "train/config"] },
   { part: "inference", may: ["detectors/index", "data", "train"] },
+  { part: "runtime", may: [] },
   { part: "report", may: ["data", "evaluation", "inference"] },
   { part: "export", may: ["detectors/index", "data"] },
   { part: "analysis", may: ["detectors/index", "models", "ops", "data"] },

@@ -16,6 +16,9 @@ export {
   type Frame,
   type Postprocess,
 } from "./decode.js";
+export { collate, type Normalisation } from "./image/collate.js";
+export { keepRatio, resizeBilinear } from "./image/resize.js";
+export { fromRgba, type RgbImage } from "./image/rgb.js";
 export { byScore, type NmsOptions, nms, type SoftNmsOptions, softNms } from "./nms.js";
 export {
   type AnchorPriors,
@@ -30,3 +33,4 @@ export {
   priorsPerCell,
   validPriors,
 } from "./priors.js";
+export { type MapView, ModelError, type ModelSpec, type OffsetView, parseModelSpec } from "./spec.js";

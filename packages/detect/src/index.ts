@@ -1,5 +1,5 @@
-export type { Box, Detection, Postprocess } from "@sepc/core";
-export { decodeImage, type RgbImage } from "./data/decode.js";
+export type { Box, Detection, Postprocess, RgbImage } from "@sepc/core";
+export { decodeImage } from "./data/decode.js";
 export { DataLoader, type LoaderOptions } from "./data/loader.js";
 export { type OpenOptions, openDataset } from "./data/open.js";
 export { type SynthOptions, synthesize } from "./data/synth/synthesize.js";

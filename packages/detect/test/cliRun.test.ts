@@ -103,54 +103,6 @@ describe("the main job", () => {
   }, 300_000);
 });
 
-describe("sepc eval of files", () => {
-  const annotations = {
-    images: [{ id: 1, width: 100, height: 100 }],
-    annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [10, 10, 40, 40], area: 1600, iscrowd: 0 }],
-    categories: [{ id: 1, name: "cat" }],
-  };
-  const result = { image_id: 1, category_id: 1, bbox: [10, 10, 40, 40], score: 0.9 };
-  const evaluate = async (results: unknown): Promise<Outcome> => {
-    writeFileSync(at("a.json"), JSON.stringify(annotations));
-    writeFileSync(at("r.json"), typeof results === "string" ? results : JSON.stringify(results));
-    return sepc("eval", "--annotations", at("a.json"), "--results", at("r.json"), "--json");
-  };
-
-  test("prints COCO's figures", async () => {
-    const { stats, classes } = JSON.parse((await evaluate([result])).out) as {
-      stats: number[];
-      classes: unknown[];
-    };
-    expect(stats).toEqual(
-      [1, 1, 1, -1, 1, -1, 1, 1, 1, -1, 1, -1].map((value) => (value < 0 ? -1 : expect.closeTo(1, 9))),
-    );
-    expect(classes).toEqual([expect.objectContaining({ name: "cat" })]);
-    expect((JSON.parse((await evaluate([])).out) as { stats: number[] }).stats[0]).toBe(0);
-  }, 300_000);
-
-  test.each([
-    ["text that is no JSON", "[{", /r\.json/],
-    ["an object", {}, /expected a list/],
-    [
-      "a score that is text",
-      [result, { ...result, score: "high" }],
-      /entry 1: score: expected a number, got "high"/,
-    ],
-    ["a box of three numbers", [{ ...result, bbox: [1, 2, 3] }], /entry 0: bbox/],
-    ["a negative width", [{ ...result, bbox: [1, 2, -3, 4] }], /entry 0: bbox/],
-    ["an unknown image", [{ ...result, image_id: 7 }], /entry 0: image_id 7/],
-  ])(
-    "refuses %s, naming the entry and no stack",
-    async (_name, results, message) => {
-      const { code, err, out } = await evaluate(results);
-      expect([code, out]).toEqual([1, ""]);
-      expect(err).toMatch(message);
-      expect(err).not.toContain("    at ");
-    },
-    30_000,
-  );
-});
-
 describe("wrong use is told what to do", () => {
   test.each([
     [["train", "--preset", "retinanet_small_fpn"], /expected --data/],

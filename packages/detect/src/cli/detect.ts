@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { EngineError } from "@sepc/engine";
 import type { Command } from "commander";
 import { decodeImage } from "../data/decode.js";
+import { EngineError } from "../data/errors.js";
 import { type DetectedObject, Detector } from "../inference/detector.js";
 import { drawDetections } from "../inference/draw.js";
 import { Progress } from "./progress.js";

@@ -80,7 +80,7 @@ async function program(args: readonly string[]): Promise<Command> {
 
 /** Whether the message of an error is all that a user needs. */
 function isForPeople(error: unknown): error is Error {
-  return error instanceof Error && (error.name === "EngineError" || error.name === "SetupError");
+  return error instanceof Error && ["EngineError", "SetupError", "ModelError"].includes(error.name);
 }
 
 /** Runs `sepc` with these arguments; returns the exit code: 0 well, 1 failed, 2 used wrongly. */

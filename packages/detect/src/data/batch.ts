@@ -1,5 +1,6 @@
+import { collate } from "@sepc/core";
 import type { TransformConfig } from "./transforms/config.js";
-import { collate, type PictureRequest, preparePicture } from "./transforms/pipeline.js";
+import { type PictureRequest, preparePicture } from "./transforms/pipeline.js";
 
 /** The pictures of a batch, as plain data: any thread can read and change them. */
 export interface BatchRequest {

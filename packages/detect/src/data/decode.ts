@@ -1,14 +1,8 @@
 import { open, readFile } from "node:fs/promises";
+import type { RgbImage } from "@sepc/core";
 import sharp, { type Sharp } from "sharp";
 import { decodeBmp, isBmp, readBmpHead } from "./bmp.js";
 import { EngineError } from "./errors.js";
-
-/** 8 bit RGB, row by row: [H, W, 3]. */
-export interface RgbImage {
-  readonly data: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}
 
 /** A picture from a file: its size is that in the file, unless the decoder was told to make it smaller. */
 export interface DecodedImage extends RgbImage {

@@ -1,2 +1,2 @@
-/** Errors of the data layer are the engine's; all files of it take them from here. */
-export { check, EngineError, type EngineErrorCode } from "@sepc/engine";
+/** Errors of the data layer are the engine's, taken without libtorch: pictures are read where there is none. */
+export { check, EngineError, type EngineErrorCode } from "@sepc/engine/errors";

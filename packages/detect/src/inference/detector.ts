@@ -1,55 +1,39 @@
-import type { Detection, Postprocess } from "@sepc/core";
-import { cudaDeviceCount, type Device } from "@sepc/engine";
-import { decodeImage, type RgbImage } from "../data/decode.js";
-import { collate } from "../data/transforms/pipeline.js";
-import { keepRatio, resizeBilinear } from "../data/transforms/resize.js";
-import type { DetectorNetwork } from "../detectors/index.js";
-import type { RunConfig } from "../train/config.js";
-import { testTransforms } from "../train/data.js";
-import { loadRun } from "../train/loadRun.js";
-import { predict } from "../train/predict.js";
+import type { Postprocess, RgbImage } from "@sepc/core";
+import type { DetectedObject } from "@sepc/core/runtime";
+import type { Device } from "@sepc/engine";
+import { decodeImage } from "../data/decode.js";
 
-export interface DetectedObject extends Detection {
-  /** Name of the class. */
-  readonly name: string;
-}
+export type { DetectedObject } from "@sepc/core/runtime";
 
 export interface LoadOptions {
   /** "cpu", "cuda" ...; CUDA where it is there unless told. */
   readonly device?: Device | undefined;
+  /** Threads of one network; the machine's cores unless told. */
+  readonly threads?: number | undefined;
 }
 
 /** A file's path, its bytes, or 8 bit RGB pixels. */
 export type ImageSource = string | Uint8Array | RgbImage;
 
 /** A trained detector in use. */
-export class Detector {
-  readonly classes: readonly string[];
-  readonly #network: DetectorNetwork;
-  readonly #config: RunConfig;
-  readonly #device: Device;
-
-  private constructor(
-    network: DetectorNetwork,
-    config: RunConfig,
-    classes: readonly string[],
-    device: Device,
-  ) {
-    this.#network = network;
-    this.#config = config;
-    this.classes = classes;
-    this.#device = device;
-  }
+export abstract class Detector {
+  abstract readonly classes: readonly string[];
 
   /**
-   * Loads a run of `sepc train` or one of its checkpoints.
-   * @throws EngineError naming the file and what is wrong with it
+   * Loads an exported model (`.onnx`; needs onnxruntime-node and no libtorch), a run of `sepc train` or one of its
+   * checkpoints.
+   * @throws EngineError or ModelError naming the file and what is wrong with it
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Detector> {
-    const device = options.device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu");
-    const { detector, config, classes } = loadRun(path, device);
-    return new Detector(detector, config, classes, device);
+    if (/\.onnx$/i.test(path)) return (await import("./onnx.js")).loadOnnx(path, options);
+    return (await import("./torch.js")).loadTorch(path, options);
   }
+
+  /** Objects in pictures that are decoded, as one batch. */
+  protected abstract find(
+    pictures: readonly RgbImage[],
+    options: Partial<Postprocess>,
+  ): Promise<DetectedObject[][]>;
 
   /** Objects in one picture, best first; boxes in its pixels. */
   async detect(image: ImageSource, options: Partial<Postprocess> = {}): Promise<DetectedObject[]> {
@@ -61,7 +45,7 @@ export class Detector {
     images: readonly ImageSource[],
     options: Partial<Postprocess> = {},
   ): Promise<DetectedObject[][]> {
-    const transforms = testTransforms(this.#config);
+    if (images.length === 0) return [];
     const pictures = await Promise.all(
       images.map((image) =>
         typeof image === "string" || image instanceof Uint8Array
@@ -69,34 +53,11 @@ export class Detector {
           : Promise.resolve(image),
       ),
     );
-    const resized = pictures.map((picture) => {
-      const [width, height] = keepRatio(
-        picture.width,
-        picture.height,
-        transforms.scales[0] as [number, number],
-      );
-      return resizeBilinear(picture, width, height);
-    });
-    const { pixels, shape } = collate(resized, transforms);
-    const frames = resized.map(({ width, height }, i) => ({
-      inputWidth: width,
-      inputHeight: height,
-      scaleX: width / (pictures[i] as RgbImage).width,
-      scaleY: height / (pictures[i] as RgbImage).height,
-    }));
-    const found = predict(this.#network, pixels, shape, frames, {
-      device: this.#device,
-      postprocess: options,
-    });
-    return found.map((objects) =>
-      objects.map((object) => ({ ...object, name: this.classes[object.label] ?? String(object.label) })),
-    );
+    return this.find(pictures, options);
   }
 
   /** Frees the network. */
-  close(): void {
-    this.#network.free();
-  }
+  abstract close(): void;
 
   [Symbol.dispose](): void {
     this.close();

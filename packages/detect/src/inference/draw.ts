@@ -1,9 +1,8 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createCanvas, GlobalFonts, ImageData } from "@napi-rs/canvas";
-import type { Detection } from "@sepc/core";
+import type { Detection, RgbImage } from "@sepc/core";
 import { drawObjects } from "@sepc/core/draw";
-import type { RgbImage } from "../data/decode.js";
 
 const family = "sepc-sans";
 

@@ -1,13 +1,28 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { colourOf } from "@sepc/core/draw";
-import type { CocoEvaluation } from "@sepc/core/eval";
+import {
+  analyseErrors,
+  type CocoEvaluation,
+  type Confusion,
+  columnsOfResults,
+  columnsOfTruth,
+  confusionMatrix,
+  type ErrorKind,
+  precisionRecall,
+  type TideErrors,
+} from "@sepc/core/eval";
 import { decodeImage } from "../data/decode.js";
 import type { DetectionDataset } from "../data/types.js";
-import { evaluateDetections, type ImageDetections, statNames } from "../evaluation/dataset.js";
+import {
+  evaluateDetections,
+  groundTruthOf,
+  type ImageDetections,
+  resultsOf,
+  statNames,
+} from "../evaluation/dataset.js";
 import { drawDetections } from "../inference/draw.js";
 import { chart, escapeHtml, type Series } from "./chart.js";
-import { confusionMatrix } from "./confusion.js";
 
 export interface ReportOptions {
   /** Folder of the run: log.jsonl and config.json are read, report.html is written. */
@@ -91,20 +106,15 @@ function trainingCharts(log: readonly Entry[]): string {
 }
 
 /** Precision over recall of each class at an overlap of 0.5. */
-function precisionRecall({ curves, classes, params }: CocoEvaluation): string {
-  const [, R, K, A, M] = curves.shape;
-  const t = Math.max(
-    0,
-    params.iouThresholds.findIndex((iou) => Math.abs(iou - 0.5) < 1e-9),
-  );
-  const series = classes.slice(0, 12).flatMap(({ name, ap50 }, k): Series[] => {
-    if (ap50 < 0) return [];
-    const points = Array.from({ length: R }, (_, r): [number, number] => [
-      params.recallThresholds[r] as number,
-      curves.precision[(((t * R + r) * K + k) * A + 0) * M + (M - 1)] as number,
-    ]);
-    return [{ name: `${name} (AP50 ${ap50.toFixed(2)})`, points, colour: colourOf(k) }];
-  });
+function precisionRecallChart(evaluation: CocoEvaluation): string {
+  const label = (id: number): number => evaluation.classes.findIndex((own) => own.id === id);
+  const series = precisionRecall(evaluation, 0.5)
+    .slice(0, 12)
+    .map(({ id, name, recall, precision }): Series => {
+      const ap50 = evaluation.classes[label(id)]?.ap50 ?? 0;
+      const points = recall.map((r, i): [number, number] => [r, precision[i] as number]);
+      return { name: `${name} (AP50 ${ap50.toFixed(2)})`, points, colour: colourOf(label(id)) };
+    });
   return chart(series, {
     title: "Precision and recall, IoU 0.5",
     xLabel: "recall",
@@ -133,12 +143,27 @@ function tables(evaluation: CocoEvaluation): string {
 <table><caption>By class</caption><tr><th></th><th>AP</th><th>AP50</th><th>AP75</th><th>AR</th></tr>${rows}</table></div>`;
 }
 
-function confusionTable(
-  dataset: DetectionDataset,
-  matrix: readonly (readonly number[])[],
-  score: number,
-): string {
-  const names = [...dataset.categories.map(({ name }) => name), "nothing"];
+const errorTitles: Readonly<Record<ErrorKind, string>> = {
+  classification: "right place, wrong class",
+  localization: "right class, wrong place",
+  both: "wrong class and place",
+  duplicate: "found twice",
+  background: "nothing there",
+  missed: "missed",
+};
+
+/** What each kind of error costs (TIDE). */
+function errorTable({ errors, foreground }: TideErrors): string {
+  const rows = Object.entries(errors).map(
+    ([kind, { count, dAP }]) =>
+      `<tr><th>${errorTitles[kind as ErrorKind]}</th><td>${count}</td><td>${dAP.toFixed(3)}</td></tr>`,
+  );
+  return `<table><caption>What AP at IoU ${foreground} would gain without each kind of error</caption>
+<tr><th></th><th>errors</th><th>gain</th></tr>${rows.join("")}</table>`;
+}
+
+function confusionTable({ names: known, matrix, score, iou }: Confusion): string {
+  const names = [...known.slice(0, -1), "nothing"];
   if (names.length > 25) return "";
   const rows = matrix.map((row, r) => {
     const sum = Math.max(
@@ -153,7 +178,7 @@ function confusionTable(
   const header = names
     .map((name, i) => `<th>${escapeHtml(i === names.length - 1 ? "missed" : name)}</th>`)
     .join("");
-  return `<table class="confusion"><caption>What was found as what (score from ${score}, IoU from 0.5): a row for what is there, a column for what was found</caption><tr><th></th>${header}</tr>${rows.join("")}</table>`;
+  return `<table class="confusion"><caption>What was found as what (score from ${score}, IoU from ${iou}): a row for what is there, a column for what was found</caption><tr><th></th>${header}</tr>${rows.join("")}</table>`;
 }
 
 /** Pictures by their own AP50, worst first; pictures without objects are left out. */
@@ -213,6 +238,7 @@ export async function writeReport(
 ): Promise<{ path: string; evaluation: CocoEvaluation }> {
   const { folder, dataset, found, score = 0.3, pictures = 6 } = options;
   const evaluation = evaluateDetections(dataset, found);
+  const [truth, results] = [columnsOfTruth(groundTruthOf(dataset)), columnsOfResults(resultsOf(found))];
   const config = join(folder, "config.json");
   const ranked = byQuality(dataset, found);
   const worst = ranked.slice(0, pictures);
@@ -225,8 +251,8 @@ export async function writeReport(
 <p>${dataset.images.length} pictures of ${escapeHtml(dataset.name)}</p>
 <div class="side">${big("AP", evaluation.ap)}${big("AP50", evaluation.stats[1] as number)}${big("small", sizes[0])}${big("medium", sizes[1])}${big("large", sizes[2])}</div>
 <h2>Training</h2><div class="charts">${trainingCharts(readLog(folder))}</div>
-<h2>Metrics</h2>${tables(evaluation)}<div class="charts">${precisionRecall(evaluation)}</div>
-<h2>Confusion</h2>${confusionTable(dataset, confusionMatrix(dataset, found, { score }), score)}
+<h2>Metrics</h2>${tables(evaluation)}<div class="charts">${precisionRecallChart(evaluation)}</div>
+<h2>Errors</h2><div class="side">${errorTable(analyseErrors(truth, results))}${confusionTable(confusionMatrix(truth, results, { score }))}</div>
 <h2>Worst pictures</h2><p>Dashed: what is there. Solid: what was found, with its score.</p><div class="gallery">${await gallery(options, worst)}</div>
 <h2>Best pictures</h2><div class="gallery">${await gallery(options, best)}</div>
 <h2>Configuration</h2><pre>${existsSync(config) ? escapeHtml(readFileSync(config, "utf8")) : ""}</pre></html>`;

@@ -2,14 +2,14 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { collate, keepRatio, resizeBilinear } from "@sepc/core";
 import sharp from "sharp";
 import { afterAll, describe, expect, test } from "vitest";
 import { decodeImage, readImageSize } from "../../src/data/decode.js";
 import { RandomStream } from "../../src/data/random.js";
 import { cropBoxes } from "../../src/data/transforms/crop.js";
 import { distort, shiftColours } from "../../src/data/transforms/photometric.js";
-import { collate, type TransformConfig } from "../../src/data/transforms/pipeline.js";
-import { keepRatio, resizeBilinear } from "../../src/data/transforms/resize.js";
+import type { TransformConfig } from "../../src/data/transforms/pipeline.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-transforms-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

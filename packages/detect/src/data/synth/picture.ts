@@ -1,4 +1,4 @@
-import type { RgbImage } from "../decode.js";
+import type { RgbImage } from "@sepc/core";
 import type { RandomStream } from "../random.js";
 import { SHAPES } from "./shapes.js";
 

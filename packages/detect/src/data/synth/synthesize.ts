@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { RgbImage } from "@sepc/core";
 import sharp from "sharp";
-import type { RgbImage } from "../decode.js";
 import { check, EngineError } from "../errors.js";
 import { RandomStream } from "../random.js";
 import { type Drawn, drawPicture, type PlacedShape } from "./picture.js";

@@ -1,7 +1,8 @@
+import type { Normalisation } from "@sepc/core";
 import { EngineError } from "../errors.js";
 
 /** What happens to a picture on its way into the network. Plain data: it goes to worker threads. */
-export interface TransformConfig {
+export interface TransformConfig extends Normalisation {
   /** Longer and shorter side in pixels; one pair, or several to draw from. */
   readonly scales: readonly (readonly [number, number])[];
   /** Of several pairs: one of them, or anything between the first two. */
@@ -17,12 +18,6 @@ export interface TransformConfig {
    * least this overlap (IoU, 0-1) with the whole.
    */
   readonly cropKeep?: "centre" | number | undefined;
-  /** Sides are padded to a multiple of it. */
-  readonly sizeDivisor: number;
-  /** Of each channel, 0-255, in the order of `channels`. */
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-  readonly channels: "rgb" | "bgr";
   /**
    * Lets the JPEG decoder halve pictures (2, 4, 8 times) that are shown at half their size or less: faster, and smoother
    * than resizing alone, so that pixels differ. Off unless told.

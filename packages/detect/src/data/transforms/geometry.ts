@@ -1,8 +1,8 @@
+import { keepRatio } from "@sepc/core";
 import type { RandomStream } from "../random.js";
 import type { ImageRecord, Sample } from "../types.js";
 import type { TransformConfig } from "./config.js";
 import { cropBoxes, randomWindow, type Window } from "./crop.js";
-import { keepRatio } from "./resize.js";
 
 /** All that is decided about a picture before it is read. */
 export interface Geometry {

@@ -1,4 +1,4 @@
-import type { RgbImage } from "../decode.js";
+import type { RgbImage } from "@sepc/core";
 import type { RandomStream } from "../random.js";
 
 /** Turns hue (in sixths of a circle) and scales saturation of all pixels, in HSV, their values kept. */

@@ -1,4 +1,4 @@
-import type { RgbImage } from "../decode.js";
+import type { RgbImage } from "./rgb.js";
 
 /** Weights are whole numbers in 2^11 parts, as OpenCV's. */
 const one = 2048;

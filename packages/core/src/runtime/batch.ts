@@ -1,0 +1,117 @@
+import { type Candidates, type Detection, decode, type Frame, type Postprocess } from "../decode.js";
+import { collate } from "../image/collate.js";
+import { keepRatio, resizeBilinear } from "../image/resize.js";
+import type { RgbImage } from "../image/rgb.js";
+import { levelSizes } from "../priors.js";
+import { ModelError, type ModelSpec } from "../spec.js";
+import type { TensorData } from "./session.js";
+
+/** Pictures made ready for a network, and how each lies in its input. */
+export interface PreparedBatch {
+  readonly images: TensorData;
+  readonly frames: readonly Frame[];
+}
+
+/** A picture in the size that the network wants. */
+export interface PreparedPicture {
+  readonly image: RgbImage;
+  readonly frame: Frame;
+}
+
+/** Resizes one picture. */
+export function preparePicture({ input }: Pick<ModelSpec, "input">, picture: RgbImage): PreparedPicture {
+  const [width, height] = keepRatio(picture.width, picture.height, input.scale);
+  return {
+    image: resizeBilinear(picture, width, height),
+    frame: {
+      inputWidth: width,
+      inputHeight: height,
+      scaleX: width / picture.width,
+      scaleY: height / picture.height,
+    },
+  };
+}
+
+/** Pictures of any size -> one input: normalised, and padded to the largest. */
+export function prepareBatch(
+  { input }: Pick<ModelSpec, "input">,
+  pictures: readonly PreparedPicture[],
+): PreparedBatch {
+  const { pixels, shape } = collate(
+    pictures.map(({ image }) => image),
+    input,
+  );
+  const images: TensorData = { type: "float32", data: pixels, dims: shape };
+  return { images, frames: pictures.map(({ frame }) => frame) };
+}
+
+type Outputs = Readonly<Record<string, TensorData>>;
+
+function outputOf(outputs: Outputs, name: string): TensorData {
+  const found = outputs[name];
+  if (found === undefined)
+    throw new ModelError(
+      `the network gave no output "${name}", only ${Object.keys(outputs).join(", ")}; export it again with sepc export`,
+    );
+  return found;
+}
+
+/** One image's part of an output [N, ...]. */
+function part({ data, dims }: TensorData, n: number): Float32Array {
+  const size = data.length / (dims[0] as number);
+  return data.subarray(n * size, (n + 1) * size) as Float32Array;
+}
+
+function candidatesOf(outputs: Outputs, n: number): Candidates {
+  const scores = outputOf(outputs, "scores");
+  const { factors } = outputs;
+  return {
+    scores: part(scores, n),
+    boxes: part(outputOf(outputs, "boxes"), n),
+    priors: Int32Array.from(part(outputOf(outputs, "priors"), n) as ArrayLike<number | bigint>, Number),
+    factors: factors === undefined ? undefined : part(factors, n),
+    classes: scores.dims[2] as number,
+  };
+}
+
+/** Detections of a graph that suppresses by itself, brought back to the pictures. */
+function suppressed(
+  outputs: Outputs,
+  frames: readonly Frame[],
+  { scoreThreshold = 0, maxPerImage = Number.POSITIVE_INFINITY }: Partial<Postprocess>,
+): Detection[][] {
+  const [images, boxes, scores, labels] = ["images", "boxes", "scores", "labels"].map(
+    (name) => outputOf(outputs, name).data,
+  ) as [ArrayLike<bigint>, Float32Array, Float32Array, ArrayLike<bigint>];
+  const found: Detection[][] = frames.map(() => []);
+  for (let i = 0; i < scores.length; i++) {
+    const image = Number(images[i]);
+    const { scaleX, scaleY } = frames[image] as Frame;
+    const score = scores[i] as number;
+    const own = found[image] as Detection[];
+    if (score <= scoreThreshold || own.length >= maxPerImage) continue;
+    const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+    own.push({
+      box: [x1 / scaleX, y1 / scaleY, x2 / scaleX, y2 / scaleY],
+      label: Number(labels[i]),
+      score,
+    });
+  }
+  return found;
+}
+
+/**
+ * The network's outputs for a batch -> the objects of each picture, best first, in its pixels.
+ * @throws ModelError when an output that the description promises is missing
+ */
+export function finishBatch(
+  spec: Pick<ModelSpec, "decode" | "output">,
+  { images, frames }: PreparedBatch,
+  outputs: Outputs,
+  options: Partial<Postprocess> = {},
+): Detection[][] {
+  if (spec.output === "detections") return suppressed(outputs, frames, options);
+  const [height, width] = images.dims.slice(2) as [number, number];
+  const sizes = levelSizes(spec.decode.priors.strides, [height, width], spec.decode.cut);
+  return frames.map((frame, n) => decode(spec.decode, sizes, candidatesOf(outputs, n), frame, options));
+}
