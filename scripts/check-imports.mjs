@@ -66,7 +66,7 @@ const detectRules = [
   { part: "inference", may: ["detectors/index", "data", "train"] },
   { part: "runtime", may: [] },
   { part: "report", may: ["data", "evaluation", "inference"] },
-  { part: "export", may: ["detectors/index", "data"] },
+  { part: "export", may: ["detectors/index", "models", "ops", "data"] },
   { part: "analysis", may: ["detectors/index", "models", "ops", "data"] },
   { part: "golden", may: ["models", "training", "ops", "detectors"] },
   { part: "cli", may: ["*"] },

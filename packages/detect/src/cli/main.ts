@@ -30,6 +30,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./detect.js"),
   },
   {
+    name: "export",
+    help: "write a trained detector as one ONNX file",
+    load: () => import("./export.js"),
+  },
+  {
     name: "report",
     help: "show a run whole in one HTML file",
     load: () => import("./report.js"),

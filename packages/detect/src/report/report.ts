@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { colourOf } from "@sepc/core/draw";
 import {
@@ -12,6 +12,7 @@ import {
   precisionRecall,
   type TideErrors,
 } from "@sepc/core/eval";
+import { io } from "@sepc/engine";
 import { decodeImage } from "../data/decode.js";
 import type { DetectionDataset } from "../data/types.js";
 import {
@@ -257,7 +258,6 @@ export async function writeReport(
 <h2>Best pictures</h2><div class="gallery">${await gallery(options, best)}</div>
 <h2>Configuration</h2><pre>${existsSync(config) ? escapeHtml(readFileSync(config, "utf8")) : ""}</pre></html>`;
   const path = join(folder, "report.html");
-  writeFileSync(`${path}.part`, html);
-  renameSync(`${path}.part`, path);
+  io.writeAtomically(path, (write) => write(Buffer.from(html)));
   return { path, evaluation };
 }
