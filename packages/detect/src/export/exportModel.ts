@@ -82,7 +82,7 @@ export function exportModel(
       const offsets = views ? offsetViews(recorded[0] as Trace, network) : [];
       const more = offsets.map(({ view, value }) => [view.output, value] as const);
       const traces = recorded.map((one) => ({ ...one, outputs: new Map([...one.outputs, ...more]) }));
-      const [trace] = traces as [Trace];
+      const trace = traces[0] as Trace;
       graph.bind(trace.input, "images");
       writeCalls(graph, new Sizes(traces), { portable, perLevel });
       return {
