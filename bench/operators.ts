@@ -14,6 +14,9 @@ import {
   type Tensor,
   tensorOp,
 } from "@sepc/engine";
+import type * as Ort from "onnxruntime-node";
+import type * as OnnxGraph from "../packages/detect/dist/export/onnx/graph.js";
+import type * as OnnxProto from "../packages/detect/dist/export/onnx/proto.js";
 import type * as DeformConv from "../packages/detect/dist/ops/deformConv.js";
 import type * as PyramidBatchNorm from "../packages/detect/dist/ops/pyramidBatchNorm.js";
 import type * as UpsampleAdd from "../packages/detect/dist/ops/upsampleAdd.js";
@@ -36,10 +39,12 @@ const channels = 256;
 const taps = 9;
 
 const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/ops/${path}.js`, import.meta.url).href);
-const { deformConv2d } = (await part("deformConv")) as typeof DeformConv;
-const { pyramidBatchNormRelu } = (await part("pyramidBatchNorm")) as typeof PyramidBatchNorm;
-const { upsampleAdd } = (await part("upsampleAdd")) as typeof UpsampleAdd;
+  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
+const { Graph } = (await part("export/onnx/graph")) as typeof OnnxGraph;
+const { encodeModel, valueInfo } = (await part("export/onnx/proto")) as typeof OnnxProto;
+const { deformConv2d } = (await part("ops/deformConv")) as typeof DeformConv;
+const { pyramidBatchNormRelu } = (await part("ops/pyramidBatchNorm")) as typeof PyramidBatchNorm;
+const { upsampleAdd } = (await part("ops/upsampleAdd")) as typeof UpsampleAdd;
 const upsample = tensorOp("aten::upsample_bilinear2d");
 const cat = tensorOp("aten::cat");
 
@@ -85,10 +90,12 @@ async function deformable(level: number, peer: Peer | null): Promise<void> {
   );
   const against = (step: string): Contestant[] =>
     peer === null ? [] : [peer.contestant("torchvision, Python", `${step}:${h}x${w}`)];
+  const others = await Promise.all([onnxDeformable([h, w], "Conv"), onnxDeformable([h, w], "DeformConv")]);
+  const onnx = others.filter((one) => one !== null);
   const macs = channels * channels * taps * h * w;
   report(
     `P${level}, ${h} x ${w}: forward`,
-    await compare([plain[0], ours[0], ...against("forward")], { rounds, warmup: 1 }),
+    await compare([plain[0], ours[0], ...onnx, ...against("forward")], { rounds, warmup: 1 }),
   );
   process.stdout.write(
     `  bound: ${((2 * macs) / 1e9).toFixed(2)} GFLOP, and ${(100 * (8 / channels)).toFixed(1)} % more for the samples\n`,
@@ -98,6 +105,61 @@ async function deformable(level: number, peer: Peer | null): Promise<void> {
     await compare([plain[1], ours[1], ...against("both")], { rounds, warmup: 1 }),
   );
   process.stdout.write(`  bound: ${((6 * macs) / 1e9).toFixed(2)} GFLOP\n`);
+}
+
+/** ONNX's operator in onnxruntime, forward only; null where the package is not installed. */
+async function onnxDeformable(
+  [h, w]: [number, number],
+  opType: "Conv" | "DeformConv",
+): Promise<Contestant | null> {
+  const ort = await import("onnxruntime-node").catch(() => null);
+  if (ort === null) return null;
+  const [inputs, info] = [
+    { x: [1, channels, h, w], offset: [1, 2 * taps, h, w] },
+    (name: string, dims: readonly number[]) => valueInfo(name, "float32", dims),
+  ];
+  const graph = new Graph();
+  const weight = graph.tensor("float32", [channels, channels, 3, 3], randomBytes(channels * channels * taps));
+  const names = opType === "Conv" ? ["x", weight] : ["x", weight, "offset"];
+  const made = graph.node(opType, names, { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
+  const bytes = encodeModel({
+    irVersion: 9,
+    producerName: "bench",
+    producerVersion: "1",
+    opsetImport: [{ domain: "", version: 19 }],
+    metadataProps: [],
+    graph: {
+      name: opType,
+      node: graph.nodes,
+      initializer: [...graph.initializers.values()],
+      input: opType === "Conv" ? [info("x", inputs.x)] : [info("x", inputs.x), info("offset", inputs.offset)],
+      output: [info(made, inputs.x)],
+    },
+  });
+  const session = await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+  });
+  const fed = (dims: number[]): Ort.Tensor =>
+    new ort.Tensor("float32", new Float32Array(randomBytes(dims.reduce((a, b) => a * b)).buffer), dims);
+  const feeds: Record<string, Ort.Tensor> =
+    opType === "Conv" ? { x: fed(inputs.x) } : { x: fed(inputs.x), offset: fed(inputs.offset) };
+  return {
+    name: `onnxruntime ${opType}`,
+    async run(repetitions) {
+      const start = process.hrtime.bigint();
+      for (let i = 0; i < repetitions; i++) await session.run(feeds);
+      return Number(process.hrtime.bigint() - start) / 1e9;
+    },
+  };
+}
+
+/** Random numbers of a bell curve, as bytes of float32. */
+function randomBytes(count: number): Uint8Array {
+  return scope(() => {
+    const { buffer } = randn([count]).mul(0.5).toTypedArray() as Float32Array;
+    return new Uint8Array(buffer as ArrayBuffer);
+  });
 }
 
 /** iBN with ReLU as one operator, and as batch normalisation of a joined copy. */

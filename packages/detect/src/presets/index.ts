@@ -113,6 +113,27 @@ function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
   };
 }
 
+/** For a few hundred pictures, from ImageNet weights: the whole detector, in smaller pictures and less than an hour. */
+function finetunePreset(detector: DetectorName, tower: TowerName): RunConfigInput {
+  return {
+    model: { detector, backbone: BACKBONES.r50, tower: towerOf(detector, tower) } as never,
+    input: { scales: [[384, 384]], photometric: 0.5, crop: 0.3 },
+    schedule: {
+      epochs: 14,
+      shape: "cosine",
+      optimizer: "adamw",
+      lr: 2e-4,
+      weightDecay: 0.05,
+      batchSize: 4,
+      warmup: { steps: 50, from: 0.1 },
+      clip: 10,
+      ema: 0.99,
+    },
+    weights: WEIGHTS.r50,
+    evaluateEvery: 2,
+  };
+}
+
 /** For `npm run demo`: learns simple shapes in minutes, and is good for nothing else. */
 function demoPreset(): RunConfigInput {
   return {
@@ -142,7 +163,10 @@ const makers = new Map<string, () => RunConfigInput>();
 makers.set("retinanet_demo_sepc-lite", demoPreset);
 const towers = Object.keys(TOWERS) as TowerName[];
 for (const detector of Object.keys(DETECTORS) as DetectorName[]) {
-  for (const tower of towers) makers.set(`${detector}_small_${tower}`, () => smallPreset(detector, tower));
+  for (const tower of towers) {
+    makers.set(`${detector}_small_${tower}`, () => smallPreset(detector, tower));
+    makers.set(`${detector}_r50_${tower}_finetune`, () => finetunePreset(detector, tower));
+  }
   for (const backbone of Object.keys(BACKBONES) as BackboneName[])
     for (const tower of towers)
       for (const schedule of Object.keys(SCHEDULES) as ScheduleName[])
