@@ -63,7 +63,7 @@ const detectRules = [
   { part: "evaluation", may: ["data"] },
   { part: "train", may: ["detectors/index", "data", "evaluation"] },
   { part: "presets", may: ["detectors/schema", "train/config"] },
-  { part: "inference", may: ["detectors/index", "data", "train"] },
+  { part: "inference", may: ["detectors/index", "data", "train", "evaluation"] },
   { part: "runtime", may: [] },
   { part: "report", may: ["data", "evaluation", "inference"] },
   { part: "export", may: ["detectors/index", "models", "ops", "data"] },

@@ -38,7 +38,7 @@ export interface ModelSpec {
   readonly decode: DecodeSpec;
   /**
    * What the graph gives. "candidates": `scores` [N, K, C], `boxes` [N, K, 4], `priors` [N, K] and, where the detector
-   * has them, `factors` [N, K]. "detections": after suppression, `images` [M], `boxes` [M, 4] in pixels of the input,
+   * has them, `factors` [N, K]. "detections": after suppression, `batch` [M] (which picture), `boxes` [M, 4] in pixels of the input,
    * `scores` [M] and `labels` [M], best first.
    */
   readonly output: "candidates" | "detections";

@@ -57,7 +57,8 @@ Napi::Value loadLibrary(const Napi::CallbackInfo& info) {
     throw Fault("LIBRARY", path + ": error " + std::to_string(GetLastError()));
   }
 #else
-  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) throw Fault("LIBRARY", dlerror());
+  // Local: global, it would lay all that libtorch depends on (Debian's: GLib, through OpenCV) before other addons' own.
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) throw Fault("LIBRARY", dlerror());
 #endif
   return info.Env().Undefined();
 }

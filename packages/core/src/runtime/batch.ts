@@ -1,3 +1,4 @@
+import { extraPixel } from "../boxes.js";
 import { type Candidates, type Detection, decode, type Frame, type Postprocess } from "../decode.js";
 import { collate } from "../image/collate.js";
 import { keepRatio, resizeBilinear } from "../image/resize.js";
@@ -76,26 +77,29 @@ function candidatesOf(outputs: Outputs, n: number): Candidates {
 
 /** Detections of a graph that suppresses by itself, brought back to the pictures. */
 function suppressed(
+  spec: Pick<ModelSpec, "decode">,
   outputs: Outputs,
   frames: readonly Frame[],
   { scoreThreshold = 0, maxPerImage = Number.POSITIVE_INFINITY }: Partial<Postprocess>,
 ): Detection[][] {
-  const [images, boxes, scores, labels] = ["images", "boxes", "scores", "labels"].map(
+  const [batch, boxes, scores, labels] = ["batch", "boxes", "scores", "labels"].map(
     (name) => outputOf(outputs, name).data,
   ) as [ArrayLike<bigint>, Float32Array, Float32Array, ArrayLike<bigint>];
+  const extra = extraPixel(spec.decode);
   const found: Detection[][] = frames.map(() => []);
   for (let i = 0; i < scores.length; i++) {
-    const image = Number(images[i]);
-    const { scaleX, scaleY } = frames[image] as Frame;
-    const score = scores[i] as number;
+    const image = Number(batch[i]);
+    const { scaleX, scaleY, inputWidth, inputHeight } = frames[image] as Frame;
     const own = found[image] as Detection[];
+    const score = scores[i] as number;
     if (score <= scoreThreshold || own.length >= maxPerImage) continue;
-    const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
-    own.push({
-      box: [x1 / scaleX, y1 / scaleY, x2 / scaleX, y2 / scaleY],
-      label: Number(labels[i]),
-      score,
-    });
+    const along = (at: number, size: number, scale: number): number =>
+      Math.min(boxes[4 * i + at] as number, size - extra) / scale;
+    const [x, y] = [
+      (at: number) => along(at, inputWidth, scaleX),
+      (at: number) => along(at, inputHeight, scaleY),
+    ] as const;
+    own.push({ box: [x(0), y(1), x(2), y(3)], label: Number(labels[i]), score });
   }
   return found;
 }
@@ -110,7 +114,7 @@ export function finishBatch(
   outputs: Outputs,
   options: Partial<Postprocess> = {},
 ): Detection[][] {
-  if (spec.output === "detections") return suppressed(outputs, frames, options);
+  if (spec.output === "detections") return suppressed(spec, outputs, frames, options);
   const [height, width] = images.dims.slice(2) as [number, number];
   const sizes = levelSizes(spec.decode.priors.strides, [height, width], spec.decode.cut);
   return frames.map((frame, n) => decode(spec.decode, sizes, candidatesOf(outputs, n), frame, options));

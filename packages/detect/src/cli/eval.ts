@@ -1,13 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { columnsOfResults, columnsOfTruth, type ResultColumns, type TruthColumns } from "@sepc/core/eval";
-import { cudaDeviceCount, type Device, EngineError } from "@sepc/engine";
 import type { Command } from "commander";
+import { EngineError } from "../data/errors.js";
 import { openDataset } from "../data/open.js";
-import { groundTruthOf, resultsOf } from "../evaluation/dataset.js";
-import { withClasses } from "../train/data.js";
-import { detectAll } from "../train/detectAll.js";
-import { loadRun } from "../train/loadRun.js";
+import type { DetectionDataset } from "../data/types.js";
+import { withClasses } from "../data/withClasses.js";
+import { groundTruthOf, type ImageDetections, resultsOf } from "../evaluation/dataset.js";
 import {
   asJson,
   curvesOf,
@@ -37,7 +36,8 @@ Examples:
   npx sepc eval --annotations instances_val2017.json --results results.json
   npx sepc eval --annotations a.json --results r.json --type segm --json
   npx sepc eval --annotations a.json --results r.json --errors --confusion --out figures
-  npx sepc eval runs/train --data my-pictures --split test`;
+  npx sepc eval runs/train --data my-pictures --split test
+  npx sepc eval model.onnx --data my-pictures`;
 
 const wrongUse = (message: string): never => {
   throw new EngineError("BAD_ARGUMENT", message);
@@ -76,7 +76,7 @@ function overlap(text: string): number {
 export function define(command: Command): void {
   command
     .description("measure detections: COCO's metrics of a result file, or of a trained run on a data set")
-    .argument("[run]", "folder of sepc train, or a checkpoint")
+    .argument("[run]", "folder of sepc train, a checkpoint, or an exported .onnx")
     .option("--annotations <file>", "ground truth, COCO's annotation format")
     .option("--results <file>", "detections, COCO's result format")
     .option("--data <path>", "data set for the run")
@@ -138,20 +138,43 @@ function evaluateFiles(options: EvalArguments): Measured {
   return namingFiles(files, () => measure(() => readFiles(files, options.type), options));
 }
 
-async function evaluateRun(path: string, options: EvalArguments): Promise<Measured> {
-  const { data, split, device } = options;
-  if (data === undefined) return wrongUse("sepc eval RUN: expected --data PATH, got none");
-  if (options.type === "segm")
-    return wrongUse("sepc eval RUN: a run finds boxes; expected --type bbox, got segm");
-  const place = (device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu")) as Device;
+type Found = { readonly dataset: DetectionDataset; readonly found: ImageDetections[] };
+
+/** What an exported model finds, without libtorch. */
+async function foundByModel(path: string, { data, split, device }: EvalArguments): Promise<Found> {
+  const { Detector } = await import("../inference/detector.js");
+  const { detectOver } = await import("../inference/overDataset.js");
+  const detector = await Detector.load(path, { device: device as "cpu" | undefined });
+  const dataset = withClasses(await openDataset(data as string, { split }), detector.classes);
+  const bar = new Progress({ total: dataset.images.length, unit: "images", label: "detecting" });
+  const found = await detectOver(detector, dataset, () => bar.advance(1));
+  bar.finish();
+  detector.close();
+  return { dataset, found };
+}
+
+async function foundByRun(path: string, { data, split, device }: EvalArguments): Promise<Found> {
+  const { cudaDeviceCount } = await import("@sepc/engine");
+  const { detectAll } = await import("../train/detectAll.js");
+  const { loadRun } = await import("../train/loadRun.js");
+  const place = (device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu")) as "cpu";
   const { detector, config, classes } = loadRun(path, place);
-  const dataset = withClasses(await openDataset(data, { split }), classes);
+  const dataset = withClasses(await openDataset(data as string, { split }), classes);
   const bar = new Progress({ total: dataset.images.length, unit: "images", label: "detecting" });
   const found = await detectAll(detector, dataset, config, {
     device: place,
     onBatch: (images) => bar.advance(images),
   });
   bar.finish();
+  return { dataset, found };
+}
+
+async function evaluateRun(path: string, options: EvalArguments): Promise<Measured> {
+  if (options.data === undefined) return wrongUse("sepc eval RUN: expected --data PATH, got none");
+  if (options.type === "segm")
+    return wrongUse("sepc eval RUN: a run finds boxes; expected --type bbox, got segm");
+  const exported = /\.onnx$/i.test(path);
+  const { dataset, found } = await (exported ? foundByModel(path, options) : foundByRun(path, options));
   const read = () => ({
     truth: columnsOfTruth(groundTruthOf(dataset)),
     found: columnsOfResults(resultsOf(found)),

@@ -1,8 +1,8 @@
 import { cudaDeviceCount, type Device } from "@sepc/engine";
 import type { Command } from "commander";
 import { openDataset } from "../data/open.js";
+import { withClasses } from "../data/withClasses.js";
 import { writeReport } from "../report/report.js";
-import { withClasses } from "../train/data.js";
 import { detectAll } from "../train/detectAll.js";
 import { loadRun } from "../train/loadRun.js";
 import { Progress } from "./progress.js";

@@ -5,7 +5,8 @@ import type * as Ort from "onnxruntime-node";
 import { EngineError } from "../data/errors.js";
 import { type DetectedObject, Detector, type LoadOptions } from "./detector.js";
 
-async function runtime(): Promise<typeof Ort> {
+/** The optional package onnxruntime-node. */
+export async function onnxRuntime(): Promise<typeof Ort> {
   try {
     const module = (await import("onnxruntime-node")) as unknown as { default?: typeof Ort } & typeof Ort;
     return module.default ?? module;
@@ -85,7 +86,7 @@ export async function loadOnnx(path: string, options: LoadOptions): Promise<Dete
     throw new EngineError("FILE", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
   const spec = readModelSpec(bytes, path);
-  const ort = await runtime();
+  const ort = await onnxRuntime();
   const session = await openSession(ort, bytes, path, options);
   return new OnnxDetector(new ModelDetector(spec, new OrtSession(ort, session)));
 }

@@ -12,7 +12,7 @@ import {
   type TruthColumns,
   type VocEvaluation,
 } from "@sepc/core/eval";
-import { EngineError } from "@sepc/engine";
+import { EngineError } from "../../data/errors.js";
 
 /** What is asked for besides COCO's figures. */
 export interface FigureOptions {

@@ -8,7 +8,7 @@ import {
   readTruth,
   type TruthColumns,
 } from "@sepc/core/eval";
-import { EngineError } from "@sepc/engine";
+import { EngineError } from "../../data/errors.js";
 
 /** Runs `read` on a file's bytes; what is wrong with the file is said with its name. */
 function readFile<T>(path: string, read: (source: ByteSource) => T): T {

@@ -53,6 +53,11 @@ export class Graph {
     this.#names.set(value, name);
   }
 
+  /** Nodes and constants made so far are not found again: they have changed. */
+  forget(): void {
+    this.#made.clear();
+  }
+
   /** Adds a node with several results. */
   nodeOf(opType: string, input: readonly string[], outputs: number, attributes: Attributes = {}): string[] {
     const output = Array.from({ length: outputs }, () => this.fresh(opType));
