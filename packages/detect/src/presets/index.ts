@@ -78,6 +78,7 @@ const DETECTORS = {
     schedule: {
       clip: null,
       warmup: { steps: 500, from: 1 / 3, shape: "constant" },
+      biasFactors: { lr: 2, weightDecay: 0 },
     },
   },
 } as const satisfies Record<string, { model: object; schedule: Partial<RunConfigInput["schedule"]> }>;
