@@ -1,14 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, scope } from "@sepc/engine";
 import type { Command } from "commander";
-import { COCO_CLASSES } from "../data/datasets/cocoClasses.js";
-import { buildDetector, mmdetectionNames } from "../detectors/index.js";
+import { buildDetector, type DetectorNetwork, mmdetectionNames } from "../detectors/index.js";
 import { preset } from "../presets/index.js";
 import { saveCheckpoint } from "../train/checkpoint.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../train/config.js";
-import { classCount, type Fit, type ForeignCheckpoint, loadForeign, readForeign } from "../train/foreign.js";
-import { detectorNamed, presetsLike, recognise } from "./import/recognise.js";
+import { type Fit, type ForeignCheckpoint, loadForeign, readForeign } from "../train/foreign.js";
+import { classesOf } from "./import/classes.js";
+import { presetsLike, recognise } from "./import/recognise.js";
+import { refuseMisfit, refuseOtherDetector, refuseOtherVersion, some } from "./import/refuse.js";
 
 interface ImportArguments {
   readonly preset?: string;
@@ -78,126 +79,55 @@ function configOf(name: string, set: readonly string[]): RunConfig {
   return parseRunConfig(raw, `preset ${name}`);
 }
 
-function readClasses(file: string): string[] {
-  if (!existsSync(file)) throw new EngineError("FILE", `--classes ${file}: there is no such file`);
-  const text = readFileSync(file, "utf8").trim();
-  if (!text.startsWith("[")) return text.split(/\r?\n/).map((line) => line.trim());
-  try {
-    const names: unknown = JSON.parse(text);
-    if (Array.isArray(names) && names.every((name) => typeof name === "string")) return names;
-  } catch {
-    // Told below.
-  }
-  throw new EngineError(
-    "BAD_ARGUMENT",
-    `--classes ${file}: expected one name a line, or a JSON list of names`,
-  );
-}
-
-function classesOf(
-  checkpoint: ForeignCheckpoint,
-  file: string | undefined,
-): [names: readonly string[], from: string] {
-  const count = classCount(checkpoint);
-  const fits = (names: readonly string[]): boolean => count === null || names.length === count;
-  if (file !== undefined) {
-    const names = readClasses(file);
-    if (fits(names)) return [names, file];
-    const told = `the checkpoint tells ${count} classes apart, the file names ${names.length}`;
-    throw new EngineError("BAD_ARGUMENT", `--classes ${file}: ${told}`);
-  }
-  if (checkpoint.classes !== null && fits(checkpoint.classes)) return [checkpoint.classes, "checkpoint"];
-  if (fits(COCO_CLASSES)) return [COCO_CLASSES, "COCO"];
-  throw new EngineError(
-    "BAD_ARGUMENT",
-    `${checkpoint.file}: it tells ${count} classes apart and does not name them; give their names in the order of ` +
-      "training with --classes FILE, one a line",
-  );
-}
-
-const some = (names: readonly string[]): string =>
-  `${names.length} (${names.slice(0, 3).join(", ")}${names.length > 3 ? " ..." : ""})`;
-
-/** Which preset to take instead, as far as that can be told. */
-function advice(checkpoint: ForeignCheckpoint, name: string): string {
-  const others = presetsLike(recognise(checkpoint)).filter((other) => other !== name);
-  if (others.length === 0)
-    return "Its network is that of no other preset; --set changes one (all: sepc models).";
-  return `Its network is that of ${others.join(" or ")}: --preset ${others[0]}`;
-}
-
-function refuseMisfit(checkpoint: ForeignCheckpoint, name: string, fit: Fit): void {
-  const { missing, misshaped } = fit;
-  const strays = fit.leftOver.filter((stray) => /^(backbone|neck|bbox_head)\./.test(stray));
-  const faults = [
-    ...(missing.length > 0 ? [`missing in it: ${some(missing)}`] : []),
-    ...(strays.length > 0 ? [`of no place here: ${some(strays)}`] : []),
-    ...(misshaped.length > 0 ? [`of another shape: ${some(misshaped)}`] : []),
-  ];
-  if (faults.length === 0) return;
-  throw new EngineError(
-    "STATE_MISMATCH",
-    `${checkpoint.file} does not fit preset ${name}:\n  ${faults.join("\n  ")}\n${advice(checkpoint, name)}`,
-  );
-}
-
-/** Networks of RetinaNet and FreeAnchor are alike and their boxes are not: the configuration in the file decides. */
-function refuseOtherDetector(checkpoint: ForeignCheckpoint, name: string, detector: string): void {
-  const named = detectorNamed(checkpoint);
-  if (named === null || named === detector) return;
-  throw new EngineError(
-    "STATE_MISMATCH",
-    `${checkpoint.file} does not fit preset ${name}: it was trained with ${checkpoint.head}. ${advice(checkpoint, name)}`,
-  );
-}
-
 function refuseRun(out: string): void {
   const taken = ["best.safetensors", "last.safetensors"].find((name) => existsSync(join(out, name)));
   if (taken === undefined) return;
   throw new EngineError("FILE", `--out ${out}: there is a run already (${taken}); name another folder`);
 }
 
-/** `sepc import`: reads, compares, and writes best.safetensors, config.json and import.json. */
-function importCheckpoint(file: string, options: ImportArguments): ImportReport {
-  const { out } = options;
-  refuseRun(out);
-  const checkpoint = readForeign(file);
-  const name = presetOf(checkpoint, options.preset);
-  const config = configOf(name, options.set);
-  const { detector } = config.model;
-  const rename = mmdetectionNames(config.model);
-  if (rename === null)
-    throw new EngineError(
-      "BAD_ARGUMENT",
-      `preset ${name}: sepc import knows no names of mmdetection's ${detector}`,
-    );
-  refuseOtherDetector(checkpoint, name, detector);
-  const [classes, classesFrom] = classesOf(checkpoint, options.classes);
-  const network = buildDetector(config.model, classes.length);
-  const fit = loadForeign(network, checkpoint.tensors, rename);
-  refuseMisfit(checkpoint, name, fit);
-  const whole = { ...config, classes: [...classes] };
-  const { epoch, step } = checkpoint;
+/** best.safetensors, config.json and import.json. */
+function writeRun(
+  network: DetectorNetwork,
+  config: RunConfig & { readonly classes: string[] },
+  { epoch, step }: ForeignCheckpoint,
+  report: ImportReport,
+): void {
+  const { out } = report;
   mkdirSync(out, { recursive: true });
   saveCheckpoint(join(out, "best.safetensors"), {
     model: network.stateDict(),
     ema: null,
     optimizer: null,
     progress: { epoch, stepInEpoch: 0, step, best: null },
-    config: whole,
-    classes,
+    config,
+    classes: config.classes,
   });
-  const report = {
-    checkpoint: file,
-    preset: name,
-    out,
-    detector,
-    classes: classes.length,
-    classesFrom,
-    ...fit,
-  };
-  writeFileSync(join(out, "config.json"), `${JSON.stringify(whole, null, 2)}\n`);
-  writeFileSync(join(out, "import.json"), `${JSON.stringify(report, null, 2)}\n`);
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  writeFileSync(join(out, "config.json"), json(config));
+  writeFileSync(join(out, "import.json"), json(report));
+}
+
+/** Reads, compares and writes. */
+function importCheckpoint(file: string, { out, set, ...options }: ImportArguments): ImportReport {
+  refuseRun(out);
+  const checkpoint = readForeign(file);
+  refuseOtherVersion(checkpoint, set);
+  const name = presetOf(checkpoint, options.preset);
+  const config = configOf(name, set);
+  const { detector } = config.model;
+  const rename = mmdetectionNames(config.model);
+  if (rename === null) {
+    const message = `preset ${name}: sepc import knows no names of mmdetection's ${detector}`;
+    throw new EngineError("BAD_ARGUMENT", message);
+  }
+  refuseOtherDetector(checkpoint, name, detector);
+  const [names, classesFrom] = classesOf(checkpoint, options.classes);
+  const network = buildDetector(config.model, names.length);
+  const fit = loadForeign(network, checkpoint.tensors, rename);
+  refuseMisfit(checkpoint, name, fit);
+  const told = { checkpoint: file, preset: name, out, detector };
+  const report = { ...told, classes: names.length, classesFrom, ...fit };
+  writeRun(network, { ...config, classes: [...names] }, checkpoint, report);
   network.free();
   return report;
 }

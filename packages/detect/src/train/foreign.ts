@@ -14,6 +14,8 @@ export interface ForeignCheckpoint {
   readonly step: number;
   /** The head's class, "SepcRetinaHead", where the file tells it. */
   readonly head: string | null;
+  /** mmdetection's, "1.1.0", where the file tells it. */
+  readonly version: string | null;
 }
 
 /** mmdetection 1.x writes COCO's names without spaces. */
@@ -25,23 +27,24 @@ function classesOf(raw: unknown): string[] | null {
 
 const headPattern = /bbox_head\s*=\s*dict\(\s*type\s*=\s*['"](\w+)['"]/;
 
-type Meta = Pick<ForeignCheckpoint, "classes" | "epoch" | "step" | "head">;
+type Meta = Omit<ForeignCheckpoint, "file" | "tensors">;
 
 function metaOf(file: string): Meta {
   const found = io.readPyTorch(file, { unknown: "ignore", keys: ["meta"] });
   const raw = found instanceof Map ? found.get("meta") : undefined;
   const meta = raw instanceof Map ? raw : new Map<unknown, unknown>();
   const count = (key: string): number => (typeof meta.get(key) === "number" ? (meta.get(key) as number) : 0);
-  const config = meta.get("config");
+  const text = (key: string): string => (typeof meta.get(key) === "string" ? (meta.get(key) as string) : "");
   return {
     classes: classesOf(meta.get("CLASSES")),
     epoch: count("epoch"),
     step: count("iter"),
-    head: typeof config === "string" ? (headPattern.exec(config)?.[1] ?? null) : null,
+    head: headPattern.exec(text("config"))?.[1] ?? null,
+    version: text("mmdet_version") || null,
   };
 }
 
-const noMeta: Meta = { classes: null, epoch: 0, step: 0, head: null };
+const noMeta: Meta = { classes: null, epoch: 0, step: 0, head: null, version: null };
 
 /**
  * Reads a checkpoint of mmdetection: .pth, or its state dict as .safetensors.

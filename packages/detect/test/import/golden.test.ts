@@ -34,7 +34,8 @@ async function importCase(golden: Case, out: string): Promise<void> {
   const { entry } = golden;
   const file = join(folder, `${entry.name}.pth`);
   const state = new Map(golden.names("param/").map((name) => [name, golden.tensor(`param/${name}`)]));
-  saveTorch(file, state, { config: `bbox_head=dict(type='${golden.text("cls")}')` });
+  const config = `bbox_head=dict(type='${golden.text("cls")}')`;
+  saveTorch(file, state, { meta: { config } });
   const names = join(folder, "names.json");
   const classes = Array.from({ length: golden.number("num_classes") - 1 }, (_, i) => `class ${i}`);
   writeFileSync(names, JSON.stringify(classes));
