@@ -46,9 +46,10 @@ const packageRules = {
 /** Inside packages/detect/src: the first part that fits a path is its rule; `*` is one folder name. */
 const detectRules = [
   { part: "ops", may: [] },
-  { part: "models/backbones", may: ["ops"] },
-  { part: "models/necks", may: ["ops"] },
-  { part: "models/heads", may: ["ops"] },
+  { part: "models/layers", may: ["ops"] },
+  { part: "models/backbones", may: ["models/layers", "ops"] },
+  { part: "models/necks", may: ["models/layers", "ops"] },
+  { part: "models/heads", may: ["models/layers", "ops"] },
   { part: "models", may: ["ops"] },
   { part: "training", may: ["ops"] },
   { part: "detectors/index", may: ["detectors"] },

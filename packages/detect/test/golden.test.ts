@@ -14,7 +14,17 @@ function replay(...args: string[]): { code: number | null; out: string; err: str
 }
 
 describe.skipIf(!existsSync(shared) && !process.env.CI)("the paper's official code", () => {
-  const kinds = ["deform_conv_v1", "deform_conv_v2", "dcn_pack", "bn_variants", "pconv_module", "sepc_neck"];
+  const kinds = [
+    "deform_conv_v1",
+    "deform_conv_v2",
+    "dcn_pack",
+    "bn_variants",
+    "pconv_module",
+    "sepc_neck",
+    "backbone",
+    "head_forward",
+    "elem_losses",
+  ];
 
   test.each(kinds)("%s: outputs, gradients and running statistics agree", (kind) => {
     const { code, out } = replay(shared, kind);

@@ -94,12 +94,16 @@ describe("folding batch normalisation", () => {
     });
   });
 
-  test.each([18, 50] as const)("folds a whole detector on ResNet-%i", (depth) => {
+  test.each([
+    ["ResNet-18", { depth: 18 }],
+    ["ResNet-50", { depth: 50 }],
+    ["a deformable ResNeXt", { depth: 50, groups: 2, widthPerGroup: 8, deformableStages: ["c3", "c5"] }],
+  ])("folds a whole detector on %s", (_, backbone) => {
     scope(() =>
       inferenceMode(() => {
         const config = parseDetector({
           detector: "retinanet",
-          backbone: { depth, width: 8 },
+          backbone: { ...backbone, width: 8 },
           neck: { channels: 8 },
           tower: { kind: "sepc", depth: 2, norm: "integrated" },
         });
@@ -110,6 +114,8 @@ describe("folding batch normalisation", () => {
           layer.runningMean?.tensor.copy_(randn(shape).mul(0.1));
           layer.runningVar?.tensor.copy_(rand(shape).add(0.5));
         }
+        for (const [name, { tensor }] of detector.namedParameters())
+          if (name.includes("conv_offset")) tensor.copy_(randn(tensor.shape).mul(0.05));
         const images = randn([1, 3, 96, 128]);
         const maps = (): Tensor[] =>
           (detector.forward(images) as { cls: Tensor; box: Tensor }[]).flatMap(({ cls, box }) => [cls, box]);

@@ -119,6 +119,9 @@ describe("scale-equalising pyramid convolution", () => {
         [8, 10],
         [3, 4],
       ]);
+      expect(() => net.forward(pyramid(8, 24, 4, 1, 3))).toThrow(
+        /extraPadding 0.*got 2x6; expected a larger picture/,
+      );
     });
   });
 });

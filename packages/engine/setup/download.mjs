@@ -18,6 +18,7 @@ import { SetupError } from "./report.mjs";
  * @property {(done: number, total: number) => void} [onProgress] bytes of the file; total is 0 when the server does not say
  * @property {(bytes: number) => void} [onSize] called once with the bytes still to come, before they do; may throw
  * @property {(reason: string) => void} [onRetry]
+ * @property {string} [missing] what to do when the server does not have the file
  * @property {number} [attempts] connections that may break one after the other without a byte in between
  * @property {number} [stallMs] silence after which a connection counts as broken
  * @property {number} [pauseMs] before the second attempt; doubles with each
@@ -55,13 +56,10 @@ function reasonOf(error) {
   return cause ? `${message}: ${cause.code ?? cause.message}` : message;
 }
 
-/** @param {string} url @param {number} status */
-function refused(url, status) {
-  if (status === 404 || status === 403) {
-    return new SetupError(
-      `${url}\n  is not there (HTTP ${status}). Is it a published version and build? Others: \`--libtorch X.Y.Z\`, \`--cuda cuNNN\`, \`--cpu\`, \`--mirror ADDRESS\`.`,
-    );
-  }
+/** @param {string} url @param {number} status @param {string} [missing] */
+function refused(url, status, missing) {
+  if (status === 404 || status === 403)
+    return new SetupError([`${url}\n  is not there (HTTP ${status}).`, missing].filter(Boolean).join(" "));
   if (status === 429 || status >= 500) return new Broken(`the server answered HTTP ${status}`);
   return new SetupError(`${url}: the server answered HTTP ${status}`);
 }
@@ -124,7 +122,7 @@ async function take(response, url, part, have, known, abort, options) {
     rmSync(part, { force: true });
     throw new Broken("the server's file has changed; beginning anew");
   }
-  if (!response.ok) throw refused(url, response.status);
+  if (!response.ok) throw refused(url, response.status, options.missing);
   const resumed = response.status === 206;
   const { start, total } = resumed ? contentRange(response, url) : { start: 0, total: lengthOf(response) };
   if (resumed && start !== have)

@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { archiveFor } from "./archives.mjs";
-import { checksumBeside, download, sha256Of } from "./download.mjs";
+import { checksumBeside, sha256Of } from "./download.mjs";
+import { downloadShown } from "./fetchFile.mjs";
 import { downloadFolder, libtorchIn, select } from "./find-libtorch.mjs";
 import { withLock } from "./lock.mjs";
 import { Progress, showBytes } from "./progress.mjs";
@@ -65,25 +66,8 @@ async function expectedChecksum(archive, options) {
   );
 }
 
-/** @param {import("./archives.mjs").Archive} archive @param {string} path @param {FetchOptions} options */
-async function downloadArchive(archive, path, options) {
-  /** @type {Progress | undefined} */
-  let progress;
-  say(`  fetching ${archive.url}`);
-  await download(archive.url, path, {
-    ...options.connection,
-    onSize: (bytes) => needSpace(resolve(path, ".."), bytes, "the archive"),
-    onProgress: (done, total) => {
-      progress ??= new Progress({ label: "  download", total, show: showBytes, start: done });
-      progress.update(done);
-    },
-    onRetry: (reason) => {
-      progress?.clear();
-      say(`  the connection broke off (${reason}); going on`);
-    },
-  });
-  progress?.finish();
-}
+const published =
+  "Is it a published version and build? Others: `--libtorch X.Y.Z`, `--cuda cuNNN`, `--cpu`, `--mirror ADDRESS`.";
 
 /** @param {string} path @param {{ sha256: string, source: string }} expected @param {boolean} remove */
 async function checkArchive(path, expected, remove) {
@@ -163,7 +147,10 @@ export async function fetchLibtorch(options = {}) {
     if (!libtorchIn(root, source)) {
       const expected = await expectedChecksum(archive, options);
       const path = given?.path ?? join(folder, archive.file);
-      if (!given && !existsSync(path)) await downloadArchive(archive, path, options);
+      if (!given && !existsSync(path)) {
+        const onSize = (/** @type {number} */ bytes) => needSpace(folder, bytes, "the archive");
+        await downloadShown(archive.url, path, { ...options.connection, onSize, missing: published });
+      }
       if (expected) await checkArchive(path, expected, !given);
       else say("  checksum: none known, not checked (--no-verify)");
       await unpack(path, join(folder, name));

@@ -30,10 +30,15 @@ export const oldestVersion = "1.13";
 const libraryNames = { linux: "libtorch_cpu.so", darwin: "libtorch_cpu.dylib", win32: "torch_cpu.lib" };
 const cudaNames = { linux: "libtorch_cuda.so", darwin: "", win32: "torch_cuda.lib" };
 
+/** Where fetched files are kept between runs. */
+export function cacheFolder() {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  return process.env.SEPC_CACHE || join(cache, "sepc");
+}
+
 /** Where set-up puts the archives it fetches. */
 export function downloadFolder() {
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  return join(process.env.SEPC_CACHE || join(cache, "sepc"), "libtorch");
+  return join(cacheFolder(), "libtorch");
 }
 
 const selection = () => join(downloadFolder(), "selected.json");

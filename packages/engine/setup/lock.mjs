@@ -47,19 +47,19 @@ function removeStale(path) {
  * Runs `body` while holding the lock file; waits for another process that holds it.
  * @template T
  * @param {string} path @param {() => Promise<T>} body
- * @param {{ patienceMs?: number, pollMs?: number }} [options]
+ * @param {{ patienceMs?: number, pollMs?: number, what?: string }} [options] what: holds it, "set-up" unless told
  * @returns {Promise<T>}
  * @throws SetupError when the other process takes longer than `patienceMs`
  */
 export async function withLock(path, body, options = {}) {
-  const { patienceMs = 30 * 60_000, pollMs = 300 } = options;
+  const { patienceMs = 30 * 60_000, pollMs = 300, what = "set-up" } = options;
   mkdirSync(dirname(path), { recursive: true });
   for (let waited = 0; !take(path); waited += pollMs) {
     const pid = owner(path);
     if (pid === undefined) removeStale(path);
-    else if (waited === 0) say(`  waiting for another set-up${pid > 0 ? ` (process ${pid})` : ""} ...`);
+    else if (waited === 0) say(`  waiting for another ${what}${pid > 0 ? ` (process ${pid})` : ""} ...`);
     if (waited > patienceMs) {
-      throw new SetupError(`another set-up has held ${path} for ${Math.round(patienceMs / 60_000)} minutes`);
+      throw new SetupError(`another ${what} has held ${path} for ${Math.round(patienceMs / 60_000)} minutes`);
     }
     if (pid !== undefined) await new Promise((wake) => setTimeout(wake, pollMs));
   }

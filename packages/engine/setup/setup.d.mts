@@ -38,6 +38,25 @@ export function requireLibtorch(): Libtorch;
 /** Fetches an official libtorch archive; from then on it is the one that is found. */
 export function fetchLibtorch(options?: FetchOptions): Promise<Libtorch>;
 export function downloadFolder(): string;
+
+export interface FetchFileOptions {
+  readonly url: string;
+  /** Where the file goes; one that is there is checked and not fetched. */
+  readonly path: string;
+  /** The first hexadecimal digits of its SHA-256, or all 64. */
+  readonly sha256: string;
+  readonly connection?:
+    | { attempts?: number | undefined; pauseMs?: number | undefined; stallMs?: number | undefined }
+    | undefined;
+}
+
+/**
+ * The file's path, once it is there whole and right; fetched with progress, going on where it stopped.
+ * @throws SetupError when it cannot be had, with where to put it by hand; or when its checksum is another.
+ */
+export function fetchFile(options: FetchFileOptions): Promise<string>;
+/** $SEPC_CACHE, or sepc in the user's cache. */
+export function cacheFolder(): string;
 /** @param options `libtorch: false` leaves libtorch itself out: the tools for building alone. */
 export function installSystemPackages(options?: { libtorch?: boolean }): Promise<void>;
 export function buildEngine(libtorch: Libtorch): Promise<void>;
@@ -54,5 +73,5 @@ export function step(name: string, body: () => Promise<string | undefined>): Pro
 export function withLock<T>(
   path: string,
   body: () => Promise<T>,
-  options?: { patienceMs?: number; pollMs?: number },
+  options?: { patienceMs?: number; pollMs?: number; what?: string },
 ): Promise<T>;

@@ -10,7 +10,8 @@ import { run, SetupError, step } from "./report.mjs";
 export { defaultCuda } from "./archives.mjs";
 export { buildNative } from "./build.mjs";
 export { fetchLibtorch } from "./fetch.mjs";
-export { downloadFolder, findLibtorch } from "./find-libtorch.mjs";
+export { fetchFile } from "./fetchFile.mjs";
+export { cacheFolder, downloadFolder, findLibtorch } from "./find-libtorch.mjs";
 export { withLock } from "./lock.mjs";
 export { run, SetupError, say, setQuiet, step } from "./report.mjs";
 

@@ -25,6 +25,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./train.js"),
   },
   {
+    name: "import",
+    help: "turn a checkpoint of mmdetection into a run",
+    load: () => import("./import.js"),
+  },
+  {
     name: "detect",
     help: "find objects in pictures",
     load: () => import("./detect.js"),

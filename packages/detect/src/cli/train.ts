@@ -22,7 +22,8 @@ export interface TrainArguments {
 }
 
 const examples = `
-Data is a folder or file that sepc data check accepts: COCO JSON, Pascal VOC, YOLO.
+Data is a folder or file that sepc data check accepts: COCO JSON, Pascal VOC, YOLO. Weights of torchvision's names are
+fetched once and kept in $SEPC_CACHE (~/.cache/sepc unless told).
 
 Examples:
   npx sepc train --preset retinanet_small_sepc-lite --data my-pictures
@@ -42,7 +43,10 @@ export function define(command: Command): void {
     .option("--train <path>", "training data, in place of --data")
     .option("--val <path>", "validation data, in place of --data")
     .option("--out <folder>", "where the run goes", "runs/train")
-    .option("--weights <file>", "weights to start from: .safetensors or .pth")
+    .option(
+      "--weights <file>",
+      "weights to start from: .safetensors, .pth, resnet50 ... (fetched), or scratch",
+    )
     .option("--set <path=value>", "change a setting; may be repeated", collect, [])
     .option("--resume", "go on from the run in --out", false)
     .option("--device <name>", "cpu, cuda or cuda:N; what is there unless told")

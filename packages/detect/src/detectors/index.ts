@@ -49,6 +49,10 @@ export function parseDetector(raw: unknown): DetectorConfig {
   return parsed.data;
 }
 
+/** What names a tensor of mmdetection 1.x's state dict of this detector; null where no such names are known. */
+export const mmdetectionNames = ({ detector }: DetectorConfig): ((name: string) => string | null) | null =>
+  specOf(detector).nameFromMmdetection ?? null;
+
 /** @param classes how many there are, without background */
 export function buildDetector(config: DetectorConfig, classes: number): DetectorNetwork {
   return specOf(config.detector).build(config, classes);

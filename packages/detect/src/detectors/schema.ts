@@ -4,18 +4,27 @@ import { z } from "zod";
 
 const positive = z.int().positive();
 
-export const backboneSchema = z.strictObject({
+const stage = z.enum(["c2", "c3", "c4", "c5"]);
+
+const backboneFields = z.strictObject({
   depth: z.union([z.literal(18), z.literal(34), z.literal(50), z.literal(101)]),
   /** Channels of the stem; 64 in the papers, fewer for small models. */
   width: positive.default(64),
   groups: positive.default(1),
   widthPerGroup: positive.default(64),
   style: z.enum(["pytorch", "caffe"]).default("pytorch"),
+  /** Stages with deformable bottlenecks: ["c3", "c4", "c5"] in the papers. */
+  deformableStages: z.array(stage).default([]),
   /** 0 none, 1 the stem, 2 the stem and the first stage ... */
   frozenStages: z.union([0, 1, 2, 3, 4, 5].map((n) => z.literal(n as 0 | 1 | 2 | 3 | 4 | 5))).default(2),
   /** Whether batch normalisation keeps its running statistics in training. */
   normEval: z.boolean().default(true),
 });
+
+export const backboneSchema = backboneFields.refine(
+  ({ depth, deformableStages }) => depth >= 50 || deformableStages.length === 0,
+  { path: ["deformableStages"], error: "expected a depth with bottlenecks (50 or 101), or no stages" },
+);
 
 export const neckSchema = z.strictObject({
   channels: positive.default(256),

@@ -131,11 +131,14 @@ export function record(
   });
 }
 
-/** Sizes of pictures that are recorded: sides that levels of a pyramid cannot share by chance. */
+/**
+ * Sizes of pictures that are recorded: sides that levels of a pyramid cannot share by chance, and whose coarsest level has
+ * cells left where maps are cut (the official code's extra convolutions without padding).
+ */
 const recordedShapes: readonly (readonly [number, number, number, number])[] = [
-  [2, 3, 224, 288],
-  [3, 3, 352, 416],
-  [5, 3, 288, 480],
+  [2, 3, 288, 352],
+  [3, 3, 416, 480],
+  [5, 3, 352, 608],
 ];
 
 /** Records the same function for pictures of several sizes: what differs between them depends on the size. */

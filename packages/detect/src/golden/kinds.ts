@@ -8,6 +8,8 @@ import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
 import * as fcos from "./fcos.js";
 import * as fsaf from "./fsaf.js";
+import { headForward } from "./heads.js";
+import { elementwiseLosses } from "./losses.js";
 import * as networks from "./networks.js";
 import * as retinanet from "./retinanet.js";
 
@@ -144,7 +146,8 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   fsaf_parts: fsaf.parts,
   fsaf_loss: fsaf.loss,
   freeanchor_loss: retinanet.freeAnchorLoss,
-  head_forward: retinanet.sepcRetinaHead,
+  elem_losses: elementwiseLosses,
+  head_forward: headForward,
   backbone: networks.backbone,
   neck: networks.neck,
   e2e_train_step: networks.trainStep,

@@ -1,8 +1,7 @@
 // Cases of whole parts: backbones, feature pyramids, and one training step of a detector.
 import { backward, fromTypedArray, noGrad, ops, optim, type Tensor } from "@sepc/engine";
-import { buildDetector, parseDetector } from "../detectors/index.js";
-import { nameFromMmdetection } from "../detectors/retinanet/weights.js";
-import { ResNet, type ResNetConfig } from "../models/backbones/resnet.js";
+import { buildDetector, mmdetectionNames, parseDetector } from "../detectors/index.js";
+import { ResNet, type ResNetConfig, type StageName } from "../models/backbones/resnet.js";
 import { Fpn } from "../models/necks/fpn.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import { type Case, NotKnown } from "./case.js";
@@ -11,9 +10,17 @@ import { expectLosses, truthsOf } from "./retinanet.js";
 type Hyper = Readonly<Record<string, unknown>>;
 const hyper = <T>(golden: Case, name: string): T => golden.entry.hyper_parameters[name] as T;
 
+/** @throws NotKnown for kernels that are modulated, or have several offsets for their channels */
+function deformableStages({ dcn, stage_with_dcn: flags }: Hyper): StageName[] {
+  if (dcn === undefined || dcn === null) return [];
+  const { type, modulated, deformable_groups: groups } = dcn as Hyper;
+  if (type === "DCNv2" || modulated === true || (groups ?? 1) !== 1)
+    throw new NotKnown(`ResNet with ${JSON.stringify(dcn)}`);
+  return (flags as boolean[]).flatMap((on, i) => (on ? [`c${i + 2}` as StageName] : []));
+}
+
 export function backbone(golden: Case): void {
   const args = hyper<Hyper>(golden, "args");
-  if (args.dcn !== undefined) throw new NotKnown("deformable ResNet");
   const groups = (args.groups as number | undefined) ?? 1;
   const net = new ResNet({
     depth: args.depth as 50,
@@ -23,6 +30,7 @@ export function backbone(golden: Case): void {
     // mmdetection scales a ResNeXt's groups by 64, whatever the width of the stem.
     widthPerGroup: groups > 1 ? ((args.base_width as number) * golden.number("base")) / 64 : undefined,
     style: args.style as "caffe",
+    deformableStages: deformableStages(args),
     frozenStages: ((args.frozen_stages as number) + 1) as ResNetConfig["frozenStages"],
     normEval: args.norm_eval as boolean,
   });
@@ -95,8 +103,10 @@ export function trainStep(golden: Case): void {
     },
     legacyBoxes: true,
   });
+  const rename = mmdetectionNames(config);
+  if (rename === null) throw new NotKnown(golden.text("cls"));
   const net = buildDetector(config, golden.number("num_classes") - 1);
-  net.loadStateDict(golden.state(nameFromMmdetection));
+  net.loadStateDict(golden.state(rename));
   net.train();
   const trained = net.parameters().filter((parameter) => parameter.requiresGrad);
   const optimizer = new optim.SGD(trained, { lr: golden.number("lr"), momentum: 0.9, weightDecay: 1e-4 });
@@ -106,7 +116,7 @@ export function trainStep(golden: Case): void {
   backward(total);
   const parameters = new Map(net.namedParameters());
   for (const name of golden.names("grad/param/")) {
-    const ours = nameFromMmdetection(name);
+    const ours = rename(name);
     golden.expect(`grad/param/${name}`, parameters.get(ours ?? "")?.grad?.clone() ?? null);
   }
   const norm = optim.clipGradNorm_(trained, golden.number("max_norm"));
@@ -114,6 +124,6 @@ export function trainStep(golden: Case): void {
   noGrad(() => optimizer.step());
   const state = net.stateDict();
   for (const name of golden.names("after/param/"))
-    golden.expect(`after/param/${name}`, state.get(nameFromMmdetection(name) ?? "") ?? null);
+    golden.expect(`after/param/${name}`, state.get(rename(name) ?? "") ?? null);
   optimizer.free();
 }

@@ -1,10 +1,10 @@
 export { deformConv2d } from "../ops/deformConv.js";
 export { foldBatchNorm } from "../ops/foldBatchNorm.js";
-export { ResNet, type ResNetConfig } from "./backbones/resnet.js";
+export { ResNet, type ResNetConfig, type StageName } from "./backbones/resnet.js";
 export { cellsCut, DenseFeatures, DenseNetwork, type DenseNetworkConfig } from "./denseNetwork.js";
+export { OffsetConv, type OffsetConvConfig } from "./layers/offsetConv.js";
 export type { Level } from "./level.js";
 export { Fpn, type FpnConfig } from "./necks/fpn.js";
-export { OffsetConv, type OffsetConvConfig } from "./necks/sepc/offsetConv.js";
 export { PConv, type PConvConfig } from "./necks/sepc/pconv.js";
 export { buildPyramidNorm, PyramidNorm, type PyramidNormKind } from "./necks/sepc/pyramidNorm.js";
 export { type BranchFeatures, Sepc, type SepcConfig } from "./necks/sepc/sepc.js";

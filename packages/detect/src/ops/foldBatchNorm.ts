@@ -50,6 +50,14 @@ export function scaledConv(
   );
 }
 
+/** A convolution of another kind that takes an affine map of its outputs into its kernel. */
+interface Absorbs {
+  absorb(affine: ChannelAffine): void;
+}
+
+const absorbs = (value: unknown): value is Absorbs =>
+  value instanceof nn.Module && typeof (value as Partial<Absorbs>).absorb === "function";
+
 /** Stands where a normalisation stood. */
 class Identity extends nn.Layer {
   forward(x: Tensor): Tensor {
@@ -73,10 +81,11 @@ function foldPairs(module: nn.Module): void {
   for (const [field, bn] of Object.entries(fields)) {
     const name = /^bn(.*)$/.exec(field)?.[1];
     const conv = name === undefined ? undefined : fields[`conv${name}`];
-    if (!(bn instanceof nn.BatchNorm2d) || !(conv instanceof nn.Conv2d)) continue;
+    if (!(bn instanceof nn.BatchNorm2d) || !(conv instanceof nn.Conv2d || absorbs(conv))) continue;
     const affine = affineOf(bn);
     if (affine === null) continue;
-    fields[`conv${name}`] = foldedConv(conv, affine);
+    if (conv instanceof nn.Conv2d) fields[`conv${name}`] = foldedConv(conv, affine);
+    else conv.absorb(affine);
     fields[field] = new Identity().eval();
     bn.free();
     affine.scale.free();

@@ -14,6 +14,9 @@ export const TOWERS = {
 
 export type TowerName = keyof typeof TOWERS;
 
+/** Dai et al. 2017, as in the paper's Tables 1 and 3. */
+const DEFORMABLE = { deformableStages: ["c3", "c4", "c5"] } as const;
+
 const BACKBONES = {
   r18: { depth: 18 },
   r34: { depth: 34 },
@@ -21,6 +24,9 @@ const BACKBONES = {
   r101: { depth: 101 },
   "x101-32x4d": { depth: 101, groups: 32, widthPerGroup: 4 },
   "x101-64x4d": { depth: 101, groups: 64, widthPerGroup: 4 },
+  "r50-dcn": { depth: 50, ...DEFORMABLE },
+  "r101-dcn": { depth: 101, ...DEFORMABLE },
+  "x101-64x4d-dcn": { depth: 101, groups: 64, widthPerGroup: 4, ...DEFORMABLE },
 } as const;
 
 type BackboneName = keyof typeof BACKBONES;
@@ -32,6 +38,9 @@ const WEIGHTS: Readonly<Record<BackboneName, string>> = {
   r101: "resnet101",
   "x101-32x4d": "scratch",
   "x101-64x4d": "resnext101_64x4d",
+  "r50-dcn": "resnet50",
+  "r101-dcn": "resnet101",
+  "x101-64x4d-dcn": "resnext101_64x4d",
 };
 
 /** 12 epochs (1x) and 24 with scale jitter (2x), as the paper's Tables 1 and 3; rates are for 16 pictures a step. */
@@ -50,12 +59,28 @@ const SCHEDULES = {
 
 type ScheduleName = keyof typeof SCHEDULES;
 
+/** The paper's best detector (Table 3) trains with shorter sides from 480 to 960 pixels. */
+const WIDE_SCALES = [
+  [1333, 480],
+  [1333, 960],
+] as const;
+
+const scalesOf = (backbone: BackboneName, schedule: ScheduleName): readonly (readonly [number, number])[] =>
+  backbone === "x101-64x4d-dcn" && schedule === "2x" ? WIDE_SCALES : SCHEDULES[schedule].scales;
+
 /** Where detectors differ in the papers' settings. */
 const DETECTORS = {
   retinanet: { model: {}, schedule: { clip: 35 } },
   freeanchor: { model: {}, schedule: { clip: 35 } },
   fsaf: { model: {}, schedule: { clip: 10 } },
-  fcos: { model: {}, schedule: { clip: null, warmup: { steps: 500, from: 1 / 3, shape: "constant" } } },
+  fcos: {
+    model: {},
+    schedule: {
+      clip: null,
+      warmup: { steps: 500, from: 1 / 3, shape: "constant" },
+      biasFactors: { lr: 2, weightDecay: 0 },
+    },
+  },
 } as const satisfies Record<string, { model: object; schedule: Partial<RunConfigInput["schedule"]> }>;
 
 type DetectorName = keyof typeof DETECTORS;
@@ -71,7 +96,8 @@ function paperPreset(
   tower: TowerName,
   schedule: ScheduleName,
 ): RunConfigInput {
-  const { epochs, milestones, scales, draw } = SCHEDULES[schedule];
+  const { epochs, milestones, draw } = SCHEDULES[schedule];
+  const scales = scalesOf(backbone, schedule);
   const own = DETECTORS[detector];
   return {
     model: {

@@ -37,6 +37,10 @@ const scheduleSchema = z.strictObject({
   lr: z.number().positive(),
   momentum: share.default(0.9),
   weightDecay: z.number().min(0).default(1e-4),
+  /** Factors for the biases of convolutions: on the rate, and on the weight decay. FCOS has 2 and 0. */
+  biasFactors: z
+    .strictObject({ lr: z.number().min(0).default(1), weightDecay: z.number().min(0).default(1) })
+    .prefault({}),
   /** Pictures in a step. */
   batchSize: positive,
   /** Parts that a step is computed in, to save memory. */

@@ -3,6 +3,7 @@ export { PickledGlobal, PickledObject } from "./pickle/objects.js";
 export {
   type PyTorchValue,
   parsePyTorch,
+  type ReadEntriesOptions,
   type ReadPyTorchOptions,
   type ReadStateDictOptions,
   readPyTorch,

@@ -39,6 +39,11 @@ export interface ReadPyTorchOptions {
   readonly unknown?: UnknownPolicy | undefined;
 }
 
+export interface ReadEntriesOptions extends ReadPyTorchOptions {
+  /** Of a file that holds a dict, the entries that are wanted; nothing of the others is read. */
+  readonly keys?: readonly string[] | undefined;
+}
+
 export interface ReadStateDictOptions extends ReadPyTorchOptions {
   /** The name under which the file holds the state dict. */
   readonly key?: string | undefined;
@@ -52,9 +57,15 @@ function policyOf({ unknown = "refuse" }: ReadPyTorchOptions): UnknownPolicy {
   return unknown;
 }
 
-function readFrom(source: Source, options: ReadPyTorchOptions): PyTorchValue {
+function readFrom(source: Source, options: ReadEntriesOptions): PyTorchValue {
   const checkpoint = readCheckpoint(source, policyOf(options));
-  return materialise(checkpoint.root, source, checkpoint, options.device ?? "cpu") as PyTorchValue;
+  const { root } = checkpoint;
+  const { keys, device = "cpu" } = options;
+  const wanted =
+    keys !== undefined && root instanceof Map
+      ? new Map([...root].filter(([key]) => keys.includes(key as string)))
+      : root;
+  return materialise(wanted, source, checkpoint, device) as PyTorchValue;
 }
 
 /**
@@ -64,12 +75,12 @@ function readFrom(source: Source, options: ReadPyTorchOptions): PyTorchValue {
  * @throws EngineError PYTORCH_INVALID when the file is malformed, or of a kind that cannot be read; PYTORCH_UNSAFE when it
  * names classes or functions outside the list; FILE_TRUNCATED; FILE. The message names the file and the place.
  */
-export function readPyTorch(path: string, options: ReadPyTorchOptions = {}): PyTorchValue {
+export function readPyTorch(path: string, options: ReadEntriesOptions = {}): PyTorchValue {
   return withFile(path, (source) => readFrom(source, options));
 }
 
 /** Reads a file held in memory, as {@link readPyTorch}. */
-export function parsePyTorch(bytes: Uint8Array, options: ReadPyTorchOptions = {}): PyTorchValue {
+export function parsePyTorch(bytes: Uint8Array, options: ReadEntriesOptions = {}): PyTorchValue {
   return readFrom(fromMemory(bytes), options);
 }
 

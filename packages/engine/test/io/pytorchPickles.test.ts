@@ -373,3 +373,10 @@ describe("pickles that ask for much", () => {
 function manyKeys(count: number): Code {
   return Array.from({ length: count }, (_, i) => [p.integer(2 ** 40 + i), "N"]);
 }
+
+test("of a dict only the wanted entries are read", () => {
+  const broken = tensorCode({ over: storage({ key: "not in the file" }) });
+  const code = p.dict([p.text("epoch"), p.integer(12)], [p.text("optimizer"), broken]);
+  expect(() => io.parsePyTorch(checkpoint(code))).toThrow(/not in the file/);
+  expect(io.parsePyTorch(checkpoint(code), { keys: ["epoch", "none"] })).toEqual(new Map([["epoch", 12]]));
+});

@@ -5,13 +5,14 @@ import { DataLoader } from "../../data/loader.js";
 import { openDataset } from "../../data/open.js";
 import type { DetectionDataset } from "../../data/types.js";
 import { withClasses } from "../../data/withClasses.js";
-import { buildDetector, type DetectorNetwork } from "../../detectors/index.js";
+import { buildDetector } from "../../detectors/index.js";
 import { preset } from "../../presets/index.js";
 import { type Checkpoint, loadCheckpoint } from "../../train/checkpoint.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../../train/config.js";
 import { trainTransforms } from "../../train/data.js";
 import { type FitResult, fit, type StepReport } from "../../train/fit.js";
 import { loadInitialWeights, type WeightsReport } from "../../train/initialWeights.js";
+import { weightsFile } from "../../train/pretrained.js";
 import { formatDuration, Progress } from "../progress.js";
 import { readConfigFile, type TrainArguments } from "../train.js";
 import { makeEvaluation } from "./evaluate.js";
@@ -46,18 +47,6 @@ async function openData({ data, train, val }: TrainArguments): Promise<Data> {
 function deviceOf(wanted: string | undefined): Device {
   if (wanted !== undefined) return wanted as Device;
   return cudaDeviceCount() > 0 ? "cuda" : "cpu";
-}
-
-function startWeights(detector: DetectorNetwork, config: RunConfig): WeightsReport | null {
-  if (config.weights === "scratch") return null;
-  if (!existsSync(config.weights)) {
-    throw new EngineError(
-      "FILE",
-      `weights: expected a file of "${config.weights}" (torchvision's .pth or .safetensors), given by --weights FILE; ` +
-        "--weights scratch starts without",
-    );
-  }
-  return loadInitialWeights(detector, config.weights);
 }
 
 function tellWeights({ from, loaded, missing, unused, misshaped }: WeightsReport): void {
@@ -141,9 +130,9 @@ export async function runTraining(options: TrainArguments): Promise<number> {
   const data = await openData(options);
   const classes = resume?.classes ?? config.classes ?? data.train.categories.map(({ name }) => name);
   const device = deviceOf(options.device);
+  const weights = resume === undefined ? await weightsFile(config.weights) : null;
   const detector = buildDetector(config.model, classes.length).to({ device });
-  const started = resume === undefined ? startWeights(detector, config) : null;
-  if (started !== null) tellWeights(started);
+  if (weights !== null) tellWeights(loadInitialWeights(detector, weights));
   const loader = new DataLoader(withClasses(data.train, classes), {
     batchSize: config.schedule.batchSize,
     transforms: trainTransforms(config),

@@ -1,10 +1,14 @@
-import { nn, scope, type Tensor, tensorOp } from "@sepc/engine";
+import { check, nn, scope, type Tensor, tensorOp } from "@sepc/engine";
+import { OffsetConv } from "../layers/offsetConv.js";
 import type { Level } from "../level.js";
 
 const { BatchNorm2d, Conv2d, Module } = nn;
 const relu_ = tensorOp("aten::relu_");
 const add = tensorOp("aten::add.Tensor");
 const maxPool2d = tensorOp("aten::max_pool2d");
+
+/** A stage by the map that it makes. */
+export type StageName = "c2" | "c3" | "c4" | "c5";
 
 /** ResNet (He et al. 2016) and ResNeXt (Xie et al. 2017) by depth. */
 export interface ResNetConfig {
@@ -19,6 +23,11 @@ export interface ResNetConfig {
   readonly widthPerGroup?: number | undefined;
   /** Where a bottleneck halves the map: its 3×3 convolution ("pytorch") or its first 1×1 ("caffe"). */
   readonly style?: "pytorch" | "caffe" | undefined;
+  /**
+   * Stages whose bottlenecks have a deformable 3×3 convolution, which predicts its own offsets (Dai et al. 2017); c3 to
+   * c5 in the papers, none unless told.
+   */
+  readonly deformableStages?: readonly StageName[] | undefined;
   /** Parts that do not train: 0 none, 1 the stem, 2 the stem and the first stage ... */
   readonly frozenStages?: 0 | 1 | 2 | 3 | 4 | 5 | undefined;
   /** Whether batch normalisation uses its running statistics even in training. */
@@ -42,6 +51,20 @@ function conv(
     padding: kernelSize >> 1,
     groups,
     bias: false,
+  });
+  nn.init.kaimingNormal_(made.weight.tensor, { mode: "fanOut", nonlinearity: "relu" });
+  return made;
+}
+
+/** A 3×3 convolution of as many channels out as in, at the place of a plain one and with its names. */
+function deformableConv(channels: number, stride: number, groups: number): OffsetConv {
+  const made = new OffsetConv({
+    inChannels: channels,
+    outChannels: channels,
+    stride,
+    groups,
+    bias: false,
+    deformable: true,
   });
   nn.init.kaimingNormal_(made.weight.tensor, { mode: "fanOut", nonlinearity: "relu" });
   return made;
@@ -108,20 +131,21 @@ class Bottleneck extends Block {
   static readonly expansion = 4;
   readonly conv1;
   readonly bn1;
-  readonly conv2;
+  readonly conv2: nn.Conv2d | OffsetConv;
   readonly bn2;
   readonly conv3;
   readonly bn3;
   readonly downsample: Downsample | null;
 
-  constructor(inChannels: number, width: number, stride: number, config: ResNetConfig) {
+  constructor(inChannels: number, width: number, stride: number, deformable: boolean, config: ResNetConfig) {
     super();
     const { groups = 1, widthPerGroup = 64, style = "pytorch", width: base = 64 } = config;
     const inner = groups === 1 ? width : Math.floor((width * widthPerGroup) / base) * groups;
     const outChannels = width * Bottleneck.expansion;
     this.conv1 = conv(inChannels, inner, 1, style === "caffe" ? stride : 1);
     this.bn1 = new BatchNorm2d({ numFeatures: inner });
-    this.conv2 = conv(inner, inner, 3, style === "caffe" ? 1 : stride, groups);
+    const middle = style === "caffe" ? 1 : stride;
+    this.conv2 = deformable ? deformableConv(inner, middle, groups) : conv(inner, inner, 3, middle, groups);
     this.bn2 = new BatchNorm2d({ numFeatures: inner });
     this.conv3 = conv(inner, outChannels, 1);
     this.bn3 = new BatchNorm2d({ numFeatures: outChannels });
@@ -147,19 +171,24 @@ export class ResNet extends Module {
 
   constructor(readonly config: ResNetConfig) {
     super();
-    const { depth, width: stem = 64, blocks = BLOCKS[depth] } = config;
+    const { depth, width: stem = 64, blocks = BLOCKS[depth], deformableStages = [] } = config;
+    check(
+      depth >= 50 || deformableStages.length === 0,
+      () => `ResNet: expected deformableStages on a depth with bottlenecks (50 or 101), got depth ${depth}`,
+    );
     this.conv1 = conv(3, stem, 7, 2);
     this.bn1 = new BatchNorm2d({ numFeatures: stem });
     const expansion = depth < 50 ? BasicBlock.expansion : Bottleneck.expansion;
     const stage = (index: 0 | 1 | 2 | 3): Block[] => {
       const width = stem * 2 ** index;
+      const deformable = deformableStages.includes(`c${index + 2}` as StageName);
       const before = index === 0 ? stem : (width / 2) * expansion;
       return Array.from({ length: blocks[index] }, (_, i) => {
         const stride = i === 0 && index > 0 ? 2 : 1;
         const inChannels = i === 0 ? before : width * expansion;
         return depth < 50
           ? new BasicBlock(inChannels, width, stride)
-          : new Bottleneck(inChannels, width, stride, config);
+          : new Bottleneck(inChannels, width, stride, deformable, config);
       });
     };
     this.layer1 = stage(0);

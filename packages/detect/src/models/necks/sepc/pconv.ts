@@ -1,7 +1,7 @@
 import { check, nn, ops, type Tensor, tensorOp } from "@sepc/engine";
 import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
 import { upsampleAdd } from "../../../ops/upsampleAdd.js";
-import { OffsetConv } from "./offsetConv.js";
+import { OffsetConv } from "../../layers/offsetConv.js";
 import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
 
 const cat = tensorOp("aten::cat");
@@ -98,7 +98,7 @@ export class PConv extends nn.Module implements FoldsNorm {
     const terms: Tensor[][] = levels.map(() => []);
     const upward = this.kernels.slice(0, this.#reach + 1).reverse();
     const weights = cat(upward.map((kernel) => kernel.weight.tensor));
-    const biases = cat(upward.map((kernel) => kernel.bias.tensor));
+    const biases = cat(upward.map((kernel) => (kernel.bias as nn.Parameter).tensor));
     const { outChannels } = this.config;
     const padding = upward[0]?.padding ?? 0;
     for (const [source, map] of levels.entries()) {

@@ -1,6 +1,6 @@
 import { check, nn, type Tensor } from "@sepc/engine";
 import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
-import { OffsetConv } from "./offsetConv.js";
+import { OffsetConv } from "../../layers/offsetConv.js";
 import { PConv } from "./pconv.js";
 import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "./pyramidNorm.js";
 
@@ -30,6 +30,15 @@ export interface BranchFeatures {
   readonly box: Tensor;
 }
 
+function checkRoom(size: readonly number[]): void {
+  check(
+    Math.min(...size) >= 3,
+    () =>
+      `Sepc: with extraPadding 0, which the official weights have, every level needs 3 cells each way, got ` +
+      `${size.join("x")}; expected a larger picture: for levels up to P7 over 256 pixels each way`,
+  );
+}
+
 /** The extra convolution that ends a branch, shared by all levels. */
 class ExtraConv extends nn.Module implements FoldsNorm {
   readonly conv: OffsetConv;
@@ -48,6 +57,7 @@ class ExtraConv extends nn.Module implements FoldsNorm {
   }
 
   forward(levels: readonly Tensor[]): Tensor[] {
+    if (this.conv.padding === 0) for (const { shape } of levels) checkRoom(shape.slice(2));
     const maps = levels.map((level, i) => this.conv.forward(level, i > 0));
     return this.norm.forwardRelu(maps);
   }

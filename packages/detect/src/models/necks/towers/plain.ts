@@ -1,6 +1,6 @@
 import { nn, type Tensor } from "@sepc/engine";
 import type { FoldsNorm } from "../../../ops/foldBatchNorm.js";
-import { OffsetConv } from "../sepc/offsetConv.js";
+import { OffsetConv } from "../../layers/offsetConv.js";
 import { buildPyramidNorm, foldInto, type PyramidNorm, type PyramidNormKind } from "../sepc/pyramidNorm.js";
 
 export interface StackConfig {

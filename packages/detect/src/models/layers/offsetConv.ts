@@ -1,6 +1,6 @@
 import { nn, type Tensor, tensorOp } from "@sepc/engine";
-import { deformConv2d } from "../../../ops/deformConv.js";
-import { type ChannelAffine, scaledConv } from "../../../ops/foldBatchNorm.js";
+import { deformConv2d } from "../../ops/deformConv.js";
+import { type ChannelAffine, scaledConv } from "../../ops/foldBatchNorm.js";
 
 const conv2d = tensorOp("aten::conv2d");
 
@@ -12,33 +12,41 @@ export interface OffsetConvConfig {
   readonly stride?: number | undefined;
   /** Half the kernel unless told, which keeps a stride-1 map's size. */
   readonly padding?: number | undefined;
+  /** Groups of the kernel; offsets are one for all channels, whatever the groups. */
+  readonly groups?: number | undefined;
+  /** True unless told; none where a normalisation follows at once. */
+  readonly bias?: boolean | undefined;
   /** Whether it can deform: then it owns a convolution that predicts offsets from its own input. */
   readonly deformable?: boolean | undefined;
   readonly initDeviation?: number | undefined;
 }
 
 /**
- * A convolution whose kernel may deform, where its caller says so: the kernel is shared by levels of which the lowest
- * stays plain (section 3.2). Offsets start at zero, so that it starts as the plain convolution it shares weights with.
+ * A convolution whose kernel may deform (Dai et al. 2017), where its caller says so: in a head it is shared by levels
+ * of which the lowest stays plain (section 3.2). Offsets start at zero, so that it starts as the plain convolution it
+ * shares weights with.
  */
 export class OffsetConv extends nn.Module {
   readonly weight: nn.Parameter;
-  readonly bias: nn.Parameter;
+  bias: nn.Parameter | null;
   /** [N, C, H, W] -> [N, 2·k·k, H', W'] */
   readonly convOffset: nn.Conv2d | null;
   readonly stride: number;
   readonly padding: number;
+  readonly groups: number;
 
   constructor(readonly config: OffsetConvConfig) {
     super();
     const { inChannels, outChannels, kernelSize = 3, stride = 1, padding = kernelSize >> 1 } = config;
+    const { groups = 1, bias = true } = config;
     this.stride = stride;
     this.padding = padding;
-    const plain = new nn.Conv2d({ inChannels, outChannels, kernelSize });
+    this.groups = groups;
+    const plain = new nn.Conv2d({ inChannels, outChannels, kernelSize, groups, bias });
     this.weight = plain.weight;
-    this.bias = plain.bias as nn.Parameter;
+    this.bias = plain.bias;
     nn.init.normal_(this.weight.tensor, 0, config.initDeviation ?? 0.01);
-    nn.init.constant_(this.bias.tensor, 0);
+    if (this.bias !== null) nn.init.constant_(this.bias.tensor, 0);
     this.convOffset = config.deformable ? zeroConv(inChannels, kernelSize, stride, padding) : null;
   }
 
@@ -46,24 +54,27 @@ export class OffsetConv extends nn.Module {
     return { convOffset: "conv_offset" };
   }
 
-  /** [N, C, H, W] -> [N, C', H', W']. `deform`: whether this level's kernel deforms. */
-  forward(x: Tensor, deform: boolean): Tensor {
-    const { stride, padding } = this;
+  /** [N, C, H, W] -> [N, C', H', W']. `deform`: whether the kernel deforms on this map, if it can. */
+  forward(x: Tensor, deform = true): Tensor {
+    const { stride, padding, groups } = this;
+    const bias = this.bias?.tensor ?? null;
     if (!deform || this.convOffset === null) {
-      return conv2d(x, this.weight.tensor, this.bias.tensor, stride, padding);
+      return conv2d(x, this.weight.tensor, bias, stride, padding, 1, groups);
     }
     const offset = this.convOffset.forward(x);
-    return deformConv2d(x, this.weight.tensor, offset, { bias: this.bias.tensor, stride, padding });
+    return deformConv2d(x, this.weight.tensor, offset, { bias, stride, padding, groups });
   }
 
   /** Takes a scale of each output channel, and unless told otherwise a shift, into the kernel. */
   absorb({ scale, shift }: ChannelAffine, withShift = true): void {
-    const { weight, bias } = scaledConv(this.weight.tensor, this.bias.tensor, {
+    const scaled = scaledConv(this.weight.tensor, this.bias?.tensor ?? null, {
       scale,
       shift: withShift ? shift : null,
     });
-    this.weight.tensor = weight;
-    this.bias.tensor = bias as Tensor;
+    this.weight.tensor = scaled.weight;
+    if (scaled.bias === null) return;
+    if (this.bias === null) this.bias = new nn.Parameter(scaled.bias, false);
+    else this.bias.tensor = scaled.bias;
   }
 }
 
