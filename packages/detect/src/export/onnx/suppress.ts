@@ -176,7 +176,8 @@ function bestOfEach(a: Arithmetic, batch: string, scores: string, most: number):
 }
 
 /**
- * Adds decoding and class-wise suppression to a graph. Boxes are clipped to the input with its padding.
+ * Adds decoding and class-wise suppression to a graph, in pixels of the input: boxes are clipped to it with its padding,
+ * and the pixel that mmdetection 1.x adds to sides is one of the input's.
  * @returns names of `batch` [M], `boxes` [M, 4], `scores` [M] and `labels` [M], best first
  * @throws EngineError BAD_ARGUMENT for soft suppression, which ONNX has not
  */
