@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { createCanvas, GlobalFonts, ImageData } from "@napi-rs/canvas";
-import type { Detection, RgbImage } from "@sepc/core";
+import { type Canvas, createCanvas, GlobalFonts, ImageData } from "@napi-rs/canvas";
+import { type Detection, fromRgba, type RgbImage } from "@sepc/core";
 import { drawObjects } from "@sepc/core/draw";
 
 const family = "sepc-sans";
@@ -20,14 +20,13 @@ export interface DrawDetectionsOptions {
   readonly format?: "jpeg" | "png" | undefined;
 }
 
-/** A picture with boxes, names and scores drawn on it, encoded. */
-export async function drawDetections(
-  image: RgbImage,
+/** A canvas that shows a picture with boxes, names and scores. */
+function drawn(
+  { width, height, data }: RgbImage,
   objects: readonly Detection[],
-  { classes, truth = [], format = "jpeg" }: DrawDetectionsOptions,
-): Promise<Buffer> {
+  { classes, truth = [] }: DrawDetectionsOptions,
+): Canvas {
   useFont();
-  const { width, height, data } = image;
   const canvas = createCanvas(width, height);
   const pen = canvas.getContext("2d");
   const rgba = new Uint8ClampedArray(width * height * 4);
@@ -39,5 +38,26 @@ export async function drawDetections(
   const options = { classes, width, height, fontFamily: family };
   drawObjects(pen, truth, { ...options, dashed: true, labels: false });
   drawObjects(pen, objects, options);
-  return format === "png" ? canvas.encode("png") : canvas.encode("jpeg", 90);
+  return canvas;
+}
+
+/** A picture with boxes, names and scores drawn on it, encoded. */
+export async function drawDetections(
+  image: RgbImage,
+  objects: readonly Detection[],
+  options: DrawDetectionsOptions,
+): Promise<Buffer> {
+  const canvas = drawn(image, objects, options);
+  return options.format === "png" ? canvas.encode("png") : canvas.encode("jpeg", 90);
+}
+
+/** The same as pixels. */
+export function drawOnPixels(
+  image: RgbImage,
+  objects: readonly Detection[],
+  options: DrawDetectionsOptions,
+): RgbImage {
+  const { width, height } = image;
+  const { data } = drawn(image, objects, options).getContext("2d").getImageData(0, 0, width, height);
+  return fromRgba({ data, width, height });
 }
