@@ -1,15 +1,11 @@
 // Cases of FCOS in mmdetection 1.x's conventions.
 import type { DecodeSpec, LevelSize, PointPriors } from "@sepc/core";
 import { backward, type nn, ops, type Tensor } from "@sepc/engine";
-import { FcosHead, type FcosOutput } from "../detectors/fcos/head.js";
-import {
-  centernessOf,
-  type FcosTargets,
-  type FcosTraining,
-  fcosLosses,
-  fcosTargets,
-  pointTensor,
-} from "../detectors/fcos/training.js";
+import { FcosHead } from "../detectors/fcos/head.js";
+import { type FcosTargets, type FcosTraining, fcosLosses, fcosTargets } from "../detectors/fcos/training.js";
+import type { CenternessOutput } from "../models/heads/centerness.js";
+import { pointTensor } from "../ops/priors.js";
+import { centernessOf } from "../training/coders/centerness.js";
 import { backwardThrough } from "./backward.js";
 import type { Case } from "./case.js";
 import { candidatesOf, expectDetections, expectLosses, truthsOf } from "./retinanet.js";
@@ -40,7 +36,7 @@ function trainingOf(golden: Case): FcosTraining {
   };
 }
 
-function mapsOf(golden: Case, leaves: boolean): FcosOutput[] {
+function mapsOf(golden: Case, leaves: boolean): CenternessOutput[] {
   const take = (name: string): Tensor => (leaves ? golden.leaf(name) : golden.tensor(name));
   return golden.sizes.map((_, i) => ({
     cls: take(`in/cls_score${i}`),
