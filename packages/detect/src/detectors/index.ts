@@ -1,5 +1,7 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
+import type { AtssConfig } from "./atss/config.js";
+import { atss } from "./atss/index.js";
 import type { DetectorNetwork } from "./detector.js";
 import type { FcosConfig } from "./fcos/config.js";
 import { fcos } from "./fcos/index.js";
@@ -15,7 +17,7 @@ export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig | FcosConfig;
+export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig | FcosConfig | AtssConfig;
 
 const DETECTORS: {
   readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
@@ -24,6 +26,7 @@ const DETECTORS: {
   freeanchor,
   fsaf,
   fcos,
+  atss,
 };
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];

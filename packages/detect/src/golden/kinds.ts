@@ -4,6 +4,7 @@ import { buildPyramidNorm } from "../models/necks/sepc/pyramidNorm.js";
 import { Sepc } from "../models/necks/sepc/sepc.js";
 import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
+import * as atss from "./atss.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
 import * as fcos from "./fcos.js";
@@ -140,6 +141,7 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_loss: retinanet.retinaLoss,
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
+  atss_loss: atss.loss,
   fcos_head_forward: fcos.headForward,
   fcos_loss: fcos.loss,
   fcos_get_bboxes: fcos.getBboxes,

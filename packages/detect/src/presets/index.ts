@@ -81,13 +81,16 @@ const DETECTORS = {
       biasFactors: { lr: 2, weightDecay: 0 },
     },
   },
+  atss: { model: {}, schedule: { clip: 35 } },
 } as const satisfies Record<string, { model: object; schedule: Partial<RunConfigInput["schedule"]> }>;
 
 type DetectorName = keyof typeof DETECTORS;
 
-/** FCOS's plain tower is normalised by groups. */
+/** Detectors whose plain tower is normalised by groups. */
+const GROUPED: ReadonlySet<DetectorName> = new Set(["fcos", "atss"]);
+
 function towerOf(detector: DetectorName, tower: TowerName): object {
-  return detector === "fcos" && tower === "fpn" ? { ...TOWERS.fpn, norm: "group" } : TOWERS[tower];
+  return tower === "fpn" && GROUPED.has(detector) ? { ...TOWERS.fpn, norm: "group" } : TOWERS[tower];
 }
 
 function paperPreset(

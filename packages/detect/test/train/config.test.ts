@@ -27,6 +27,25 @@ describe("presets", () => {
     });
   });
 
+  test("of ATSS have its paper's settings", () => {
+    expect(preset("atss_r50_fpn_1x")).toMatchObject({
+      model: {
+        neck: { extraFrom: "p5" },
+        tower: { kind: "plain", norm: "group", depth: 4 },
+        anchorSide: 8,
+        assigner: { candidates: 9 },
+        coder: { stds: [0.1, 0.1, 0.2, 0.2] },
+        boxWeight: 2,
+        postprocess: { iouThreshold: 0.6 },
+      },
+      schedule: { clip: 35, lr: 0.01 },
+    });
+    expect(preset("atss_small_sepc").model).toMatchObject({
+      neck: { extraFrom: "p5" },
+      postprocess: { iouThreshold: 0.6 },
+    });
+  });
+
   test("a wrong name is told the nearest", () => {
     expect(() => preset("retinanet_r50_sepclite_1x")).toThrow(/retinanet_r50_.*_1x/);
   });

@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type AtssConfig, atssSchema } from "./config.js";
+import { Atss } from "./network.js";
+
+export const atss: DetectorSpec<AtssConfig> = {
+  name: "atss",
+  title: "ATSS",
+  schema: atssSchema,
+  build: (config, classes) => new Atss(config, classes),
+};
