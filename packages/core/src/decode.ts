@@ -11,6 +11,8 @@ export interface DecodeSpec {
   readonly cut?: number | undefined;
   /** Whether boxes are in mmdetection 1.x's convention. */
   readonly legacyBoxes?: boolean | undefined;
+  /** Clips to the picture's edge, where that convention has its last pixel (RepPoints). */
+  readonly clipToEdge?: boolean | undefined;
   readonly postprocess: Postprocess;
 }
 
@@ -120,7 +122,7 @@ function decodeBoxes(
   frame: Frame,
 ): Float32Array {
   const index = new PriorIndex(spec.priors, sizes);
-  const extra = extraPixel(spec);
+  const extra = spec.clipToEdge ? 0 : extraPixel(spec);
   const limits = [frame.inputWidth - extra, frame.inputHeight - extra] as const;
   const scales = [frame.scaleX, frame.scaleY] as const;
   const out = new Float32Array(candidates.boxes.length);

@@ -9,6 +9,8 @@ import type { FreeAnchorConfig } from "./freeanchor/config.js";
 import { freeanchor } from "./freeanchor/index.js";
 import type { FsafConfig } from "./fsaf/config.js";
 import { fsaf } from "./fsaf/index.js";
+import type { RepPointsConfig } from "./reppoints/config.js";
+import { reppoints } from "./reppoints/index.js";
 import type { RetinaNetConfig } from "./retinanet/config.js";
 import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
@@ -17,7 +19,13 @@ export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig | FcosConfig | AtssConfig;
+export type DetectorConfig =
+  | RetinaNetConfig
+  | FreeAnchorConfig
+  | FsafConfig
+  | FcosConfig
+  | AtssConfig
+  | RepPointsConfig;
 
 const DETECTORS: {
   readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
@@ -27,6 +35,7 @@ const DETECTORS: {
   fsaf,
   fcos,
   atss,
+  reppoints,
 };
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];

@@ -12,6 +12,7 @@ import * as fsaf from "./fsaf.js";
 import { headForward } from "./heads.js";
 import { elementwiseLosses } from "./losses.js";
 import * as networks from "./networks.js";
+import * as reppoints from "./reppoints.js";
 import * as retinanet from "./retinanet.js";
 
 const sigmoid = tensorOp("aten::sigmoid");
@@ -142,6 +143,9 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
   atss_loss: atss.loss,
+  reppoints_head_forward: reppoints.headForward,
+  reppoints_loss: reppoints.loss,
+  reppoints_get_bboxes: reppoints.getBboxes,
   fcos_head_forward: fcos.headForward,
   fcos_loss: fcos.loss,
   fcos_get_bboxes: fcos.getBboxes,

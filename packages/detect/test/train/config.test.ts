@@ -46,6 +46,22 @@ describe("presets", () => {
     });
   });
 
+  test("of RepPoints have its authors' settings", () => {
+    expect(preset("reppoints_r50_fpn_1x")).toMatchObject({
+      model: {
+        neck: { extraFrom: "c5" },
+        tower: { kind: "plain", norm: "group", depth: 3 },
+        boxFrom: "moment",
+        assigner: { positiveIou: 0.5, negativeIou: 0.4, minPositiveIou: 0 },
+        beta: 0.11,
+        initWeight: 0.5,
+        refineWeight: 1,
+        postprocess: { iouThreshold: 0.5 },
+      },
+      schedule: { clip: 35, lr: 0.01 },
+    });
+  });
+
   test("a wrong name is told the nearest", () => {
     expect(() => preset("retinanet_r50_sepclite_1x")).toThrow(/retinanet_r50_.*_1x/);
   });

@@ -1,6 +1,6 @@
 import { type AnchorPriors, anchorGrid, type LevelSize } from "@sepc/core";
-import { backward, fromTypedArray, gradcheck, rand, scope, type Tensor } from "@sepc/engine";
-import { describe, expect, test } from "vitest";
+import { backward, fromTypedArray, gradcheck, manualSeed, rand, scope, type Tensor } from "@sepc/engine";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   type AtssTraining,
   atssLosses,
@@ -10,6 +10,10 @@ import {
 import type { Truth } from "../../src/detectors/index.js";
 import { assignByAtss } from "../../src/training/assigners/atss.js";
 import { type Corners, numbersOf, randomBoxes, rowsOf, seeded } from "./pictures.js";
+
+beforeEach(() => {
+  manualSeed(1);
+});
 
 const side = 128;
 const strides = [8, 16, 32];

@@ -84,7 +84,7 @@ export function assignByAtss(
     const [mean, deviation] = meanAndDeviation(overlaps, real.to({ dtype: overlaps.dtype }));
     const good = overlaps.ge(mean.add(deviation)).logicalAnd(inside(priors, boxes, candidates));
     const claims = ops.where(good.logicalAnd(real), overlaps, -1);
-    const [best, which] = full([count, objects], -1, { dtype: priors.dtype, device })
+    const [best, which] = full([count, objects], -1, { dtype: claims.dtype, device })
       .scatter(0, candidates, claims)
       .max(1);
     return finish(ops.where(best.ge(0), which.add(1), 0));

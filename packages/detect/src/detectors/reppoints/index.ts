@@ -1,0 +1,10 @@
+import type { DetectorSpec } from "../spec.js";
+import { type RepPointsConfig, repPointsSchema } from "./config.js";
+import { RepPoints } from "./network.js";
+
+export const reppoints: DetectorSpec<RepPointsConfig> = {
+  name: "reppoints",
+  title: "RepPoints",
+  schema: repPointsSchema,
+  build: (config, classes) => new RepPoints(config, classes),
+};
