@@ -16,6 +16,9 @@ export interface DecodeSpec {
   readonly postprocess: Postprocess;
 }
 
+/** Pixels by which boxes end before the picture does. */
+export const clipMargin = (spec: DecodeSpec): 0 | 1 => (spec.clipToEdge ? 0 : extraPixel(spec));
+
 /** Choices that may be made anew for each call. */
 export interface Postprocess {
   /** Priors taken from each level before all else, those with the best class score. */
@@ -122,7 +125,7 @@ function decodeBoxes(
   frame: Frame,
 ): Float32Array {
   const index = new PriorIndex(spec.priors, sizes);
-  const extra = spec.clipToEdge ? 0 : extraPixel(spec);
+  const extra = clipMargin(spec);
   const limits = [frame.inputWidth - extra, frame.inputHeight - extra] as const;
   const scales = [frame.scaleX, frame.scaleY] as const;
   const out = new Float32Array(candidates.boxes.length);
