@@ -11,6 +11,7 @@ import {
   type Stage,
 } from "../detectors/reppoints/targets.js";
 import { type RepPointsTraining, repPointsLosses } from "../detectors/reppoints/training.js";
+import { nameFromMmdetection } from "../detectors/reppoints/weights.js";
 import { backwardThrough } from "./backward.js";
 import type { Case } from "./case.js";
 import { candidatesOf, expectDetections, postprocessOf } from "./detections.js";
@@ -126,11 +127,7 @@ export function getBboxes(golden: Case): void {
 }
 
 const rename = (name: string): string =>
-  name
-    .replace(/^reppoints_(pts_)?/, "")
-    .replace(/^(\w+)_conv\./, "$1Conv.")
-    .replace(/^(\w+)_out\./, "$1Out.")
-    .replace(/^moment_transfer$/, "momentTransfer");
+  (nameFromMmdetection(`bbox_head.${name}`) ?? name).replace(/^head\./, "");
 
 export function headForward(golden: Case): void {
   const head = new RepPointsHead({
