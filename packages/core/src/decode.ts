@@ -11,8 +11,13 @@ export interface DecodeSpec {
   readonly cut?: number | undefined;
   /** Whether boxes are in mmdetection 1.x's convention. */
   readonly legacyBoxes?: boolean | undefined;
+  /** Clips to the picture's edge, where that convention has its last pixel (RepPoints). */
+  readonly clipToEdge?: boolean | undefined;
   readonly postprocess: Postprocess;
 }
+
+/** Pixels by which boxes end before the picture does. */
+export const clipMargin = (spec: DecodeSpec): 0 | 1 => (spec.clipToEdge ? 0 : extraPixel(spec));
 
 /** Choices that may be made anew for each call. */
 export interface Postprocess {
@@ -120,7 +125,7 @@ function decodeBoxes(
   frame: Frame,
 ): Float32Array {
   const index = new PriorIndex(spec.priors, sizes);
-  const extra = extraPixel(spec);
+  const extra = clipMargin(spec);
   const limits = [frame.inputWidth - extra, frame.inputHeight - extra] as const;
   const scales = [frame.scaleX, frame.scaleY] as const;
   const out = new Float32Array(candidates.boxes.length);

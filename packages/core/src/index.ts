@@ -10,6 +10,7 @@ export {
 } from "./coders.js";
 export {
   type Candidates,
+  clipMargin,
   type DecodeSpec,
   type Detection,
   decode,

@@ -105,6 +105,14 @@ describe("decode", () => {
     expect(all[2]).toEqual({ box: [0, 11, 10.5, 16], label: 1, score: expect.closeTo(0.2) });
   });
 
+  test("the legacy convention clips to the last pixel, unless told to clip to the edge", () => {
+    const corner = (more: Partial<DecodeSpec>) =>
+      decode({ ...spec, legacyBoxes: true, ...more }, [[2, 4]], candidates, frame, { maxPerImage: 10 })[2]
+        ?.box;
+    expect(corner({})?.[3]).toBe(15);
+    expect(corner({ clipToEdge: true })?.[3]).toBe(16);
+  });
+
   test("factors count after the threshold", () => {
     const found = decode(spec, [[2, 4]], { ...candidates, factors: Float32Array.of(0.1, 1, 1) }, frame);
     expect(found[0]).toMatchObject({ label: 0, score: expect.closeTo(0.8) });

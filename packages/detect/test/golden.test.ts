@@ -24,6 +24,10 @@ describe.skipIf(!existsSync(shared) && !process.env.CI)("the paper's official co
     "backbone",
     "head_forward",
     "elem_losses",
+    "atss_loss",
+    "reppoints_head_forward",
+    "reppoints_loss",
+    "reppoints_get_bboxes",
   ];
 
   test.each(kinds)("%s: outputs, gradients and running statistics agree", (kind) => {

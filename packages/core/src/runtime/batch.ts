@@ -1,5 +1,11 @@
-import { extraPixel } from "../boxes.js";
-import { type Candidates, type Detection, decode, type Frame, type Postprocess } from "../decode.js";
+import {
+  type Candidates,
+  clipMargin,
+  type Detection,
+  decode,
+  type Frame,
+  type Postprocess,
+} from "../decode.js";
 import { collate } from "../image/collate.js";
 import { keepRatio, resizeBilinear } from "../image/resize.js";
 import type { RgbImage } from "../image/rgb.js";
@@ -85,7 +91,7 @@ function suppressed(
   const [batch, boxes, scores, labels] = ["batch", "boxes", "scores", "labels"].map(
     (name) => outputOf(outputs, name).data,
   ) as [ArrayLike<bigint>, Float32Array, Float32Array, ArrayLike<bigint>];
-  const extra = extraPixel(spec.decode);
+  const extra = clipMargin(spec.decode);
   const found: Detection[][] = frames.map(() => []);
   for (let i = 0; i < scores.length; i++) {
     const image = Number(batch[i]);

@@ -12,6 +12,8 @@ const paperAp: Readonly<Record<string, number>> = {
   "fsaf_r50_sepc-lite_1x": 40.7,
   freeanchor_r50_fpn_1x: 38.5,
   "freeanchor_r50_sepc-lite_1x": 41.7,
+  reppoints_r50_fpn_1x: 38.2,
+  "reppoints_r50_sepc-lite_1x": 40.3,
 };
 
 const examples = `

@@ -1,5 +1,7 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
+import type { AtssConfig } from "./atss/config.js";
+import { atss } from "./atss/index.js";
 import type { DetectorNetwork } from "./detector.js";
 import type { FcosConfig } from "./fcos/config.js";
 import { fcos } from "./fcos/index.js";
@@ -7,6 +9,8 @@ import type { FreeAnchorConfig } from "./freeanchor/config.js";
 import { freeanchor } from "./freeanchor/index.js";
 import type { FsafConfig } from "./fsaf/config.js";
 import { fsaf } from "./fsaf/index.js";
+import type { RepPointsConfig } from "./reppoints/config.js";
+import { reppoints } from "./reppoints/index.js";
 import type { RetinaNetConfig } from "./retinanet/config.js";
 import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
@@ -15,7 +19,13 @@ export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */
-export type DetectorConfig = RetinaNetConfig | FreeAnchorConfig | FsafConfig | FcosConfig;
+export type DetectorConfig =
+  | RetinaNetConfig
+  | FreeAnchorConfig
+  | FsafConfig
+  | FcosConfig
+  | AtssConfig
+  | RepPointsConfig;
 
 const DETECTORS: {
   readonly [K in DetectorConfig["detector"]]: DetectorSpec<Extract<DetectorConfig, { detector: K }>>;
@@ -24,6 +34,8 @@ const DETECTORS: {
   freeanchor,
   fsaf,
   fcos,
+  atss,
+  reppoints,
 };
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];

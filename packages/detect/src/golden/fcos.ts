@@ -1,18 +1,15 @@
 // Cases of FCOS in mmdetection 1.x's conventions.
 import type { DecodeSpec, LevelSize, PointPriors } from "@sepc/core";
 import { backward, type nn, ops, type Tensor } from "@sepc/engine";
-import { FcosHead, type FcosOutput } from "../detectors/fcos/head.js";
-import {
-  centernessOf,
-  type FcosTargets,
-  type FcosTraining,
-  fcosLosses,
-  fcosTargets,
-  pointTensor,
-} from "../detectors/fcos/training.js";
+import { FcosHead } from "../detectors/fcos/head.js";
+import { type FcosTargets, type FcosTraining, fcosLosses, fcosTargets } from "../detectors/fcos/training.js";
+import type { CenternessOutput } from "../models/heads/centerness.js";
+import { pointTensor } from "../ops/priors.js";
+import { centernessOf } from "../training/coders/centerness.js";
 import { backwardThrough } from "./backward.js";
 import type { Case } from "./case.js";
-import { candidatesOf, expectDetections, expectLosses, truthsOf } from "./retinanet.js";
+import { candidatesOf, expectDetections, postprocessOf } from "./detections.js";
+import { expectLosses, truthsOf } from "./retinanet.js";
 
 const hyper = <T>(golden: Case, name: string): T => golden.entry.hyper_parameters[name] as T;
 
@@ -40,7 +37,7 @@ function trainingOf(golden: Case): FcosTraining {
   };
 }
 
-function mapsOf(golden: Case, leaves: boolean): FcosOutput[] {
+function mapsOf(golden: Case, leaves: boolean): CenternessOutput[] {
   const take = (name: string): Tensor => (leaves ? golden.leaf(name) : golden.tensor(name));
   return golden.sizes.map((_, i) => ({
     cls: take(`in/cls_score${i}`),
@@ -83,29 +80,21 @@ export function loss(golden: Case): void {
 }
 
 export function getBboxes(golden: Case): void {
-  const test = hyper<{ nms_pre: number; score_thr: number; nms: { iou_thr: number }; max_per_img: number }>(
-    golden,
-    "test_cfg",
-  );
+  const postprocess = postprocessOf(golden);
   const spec: DecodeSpec = {
     priors: priorsOf(golden),
     coder: { kind: "distance" },
     legacyBoxes: true,
-    postprocess: {
-      perLevel: test.nms_pre,
-      scoreThreshold: test.score_thr,
-      iouThreshold: test.nms.iou_thr,
-      maxPerImage: test.max_per_img,
-    },
+    postprocess,
   };
   const maps = mapsOf(golden, false);
   expectDetections(golden, spec, (n) =>
-    candidatesOf(maps, test.nms_pre, golden.number("num_classes") - 1, n),
+    candidatesOf(maps, postprocess.perLevel, golden.number("num_classes") - 1, n),
   );
 }
 
 /** A branch as mmdetection has it: convolutions without bias, group normalisation, ReLU. */
-function branch(golden: Case, name: string, x: Tensor): Tensor {
+export function branch(golden: Case, name: string, x: Tensor): Tensor {
   const { num_groups: groups } = hyper<{ num_groups: number }>(golden, "norm_cfg");
   let map = x;
   for (let i = 0; i < golden.number("stacked_convs"); i++) {

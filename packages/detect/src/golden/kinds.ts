@@ -4,6 +4,7 @@ import { buildPyramidNorm } from "../models/necks/sepc/pyramidNorm.js";
 import { Sepc } from "../models/necks/sepc/sepc.js";
 import { nameFromOfficial } from "../models/necks/sepc/weights.js";
 import { deformConv2d } from "../ops/deformConv.js";
+import * as atss from "./atss.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
 import * as fcos from "./fcos.js";
@@ -11,6 +12,7 @@ import * as fsaf from "./fsaf.js";
 import { headForward } from "./heads.js";
 import { elementwiseLosses } from "./losses.js";
 import * as networks from "./networks.js";
+import * as reppoints from "./reppoints.js";
 import * as retinanet from "./retinanet.js";
 
 const sigmoid = tensorOp("aten::sigmoid");
@@ -140,6 +142,10 @@ export const KINDS: Readonly<Record<string, Replay>> = {
   retina_loss: retinanet.retinaLoss,
   retina_get_bboxes: retinanet.getBboxes,
   nms: retinanet.suppression,
+  atss_loss: atss.loss,
+  reppoints_head_forward: reppoints.headForward,
+  reppoints_loss: reppoints.loss,
+  reppoints_get_bboxes: reppoints.getBboxes,
   fcos_head_forward: fcos.headForward,
   fcos_loss: fcos.loss,
   fcos_get_bboxes: fcos.getBboxes,

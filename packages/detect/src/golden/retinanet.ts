@@ -2,10 +2,8 @@
 import {
   type AnchorPriors,
   baseAnchors,
-  type Candidates,
   type DecodeSpec,
   type DeltaCoder,
-  decode,
   type LevelSize,
   nms,
   octaveScales,
@@ -21,7 +19,6 @@ import {
   retinaLosses,
 } from "../detectors/retinanet/training.js";
 import { DensePrediction, type LevelOutput } from "../models/heads/dense.js";
-import { selectCandidates } from "../models/heads/select.js";
 import { alignedOverlaps, pairwiseOverlaps } from "../ops/overlaps.js";
 import { anchorTensor, paddingPriors } from "../ops/priors.js";
 import { assignByMaxIou, type MaxIouConfig } from "../training/assigners/maxIou.js";
@@ -29,6 +26,7 @@ import { decodeDeltas, encodeDeltas } from "../training/coders/delta.js";
 import { decodeDistances } from "../training/coders/distance.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import { type Case, NotKnown } from "./case.js";
+import { candidatesOf, expectDetections, pictures, postprocessOf } from "./detections.js";
 
 type Four = [number, number, number, number];
 
@@ -45,10 +43,6 @@ export function anchorsOf(golden: Case): AnchorPriors {
   };
 }
 
-/** Height and width of each picture. */
-const pictures = (golden: Case): [number, number][] =>
-  hyper<number[][]>(golden, "img_shapes").map(([height, width]) => [height as number, width as number]);
-
 /** All pictures are padded to this height and width. */
 const paddedTo = (golden: Case): [number, number] => hyper<[number, number]>(golden, "img");
 
@@ -61,7 +55,7 @@ export function coderOf(golden: Case): DeltaCoder {
   };
 }
 
-function assignerOf(raw: Record<string, unknown>): MaxIouConfig {
+export function assignerOf(raw: Record<string, unknown>): MaxIouConfig {
   return {
     positiveIou: raw.pos_iou_thr as number,
     negativeIou: raw.neg_iou_thr as number | [number, number],
@@ -219,70 +213,20 @@ export function retinaLoss(golden: Case): void {
     golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
 }
 
-/** The K candidates of picture `n`. */
-export function candidatesOf(
-  levels: Parameters<typeof selectCandidates>[0],
-  perLevel: number,
-  classes: number,
-  n: number,
-): Candidates {
-  const { cls } = levels[0] as LevelOutput;
-  const anchorsPerCell = (cls.shape[1] as number) / classes;
-  const { scores, boxes, priors, factors } = selectCandidates(levels, { anchorsPerCell, perLevel });
-  const floats = (x: Tensor): Float32Array => x.select(0, n).contiguous().toTypedArray() as Float32Array;
-  const places = priors.select(0, n).contiguous().toTypedArray() as BigInt64Array;
-  return {
-    scores: floats(scores),
-    boxes: floats(boxes),
-    priors: Int32Array.from(places, Number),
-    factors: factors === null ? undefined : floats(factors),
-    classes,
-  };
-}
-
-interface TestConfig {
-  readonly nms_pre: number;
-  readonly score_thr: number;
-  readonly nms: { readonly iou_thr: number };
-  readonly max_per_img: number;
-}
-
 export function getBboxes(golden: Case): void {
   const isFsaf = golden.text("cls") === "FSAFHead";
   if (!isFsaf && golden.text("cls") !== "SepcRetinaHead") throw new NotKnown(golden.text("cls"));
-  const test = hyper<TestConfig>(golden, "test_cfg");
+  const postprocess = postprocessOf(golden);
   const spec: DecodeSpec = {
     priors: anchorsOf(golden),
     coder: isFsaf ? { kind: "tblr", legacyBoxes: true } : coderOf(golden),
     legacyBoxes: true,
-    postprocess: {
-      perLevel: test.nms_pre,
-      scoreThreshold: test.score_thr,
-      iouThreshold: test.nms.iou_thr,
-      maxPerImage: test.max_per_img,
-    },
+    postprocess,
   };
   const levels = levelsOf(golden, false);
   expectDetections(golden, spec, (n) =>
-    candidatesOf(levels, test.nms_pre, golden.number("num_classes") - 1, n),
+    candidatesOf(levels, postprocess.perLevel, golden.number("num_classes") - 1, n),
   );
-}
-
-/** Decodes the candidates of each picture and compares what is found. */
-export function expectDetections(
-  golden: Case,
-  spec: DecodeSpec,
-  candidates: (picture: number) => Candidates,
-): void {
-  const [scaleX, scaleY] = golden.flag("rescale") ? hyper<Four>(golden, "scale_factor") : [1, 1];
-  for (const [n, [inputHeight, inputWidth]] of pictures(golden).entries()) {
-    const frame = { inputHeight, inputWidth, scaleX, scaleY };
-    const found = decode(spec, golden.sizes as LevelSize[], candidates(n), frame);
-    const rows = Float32Array.from(found.flatMap(({ box, score }) => [...box, score]));
-    golden.expect(`out/det_bboxes${n}`, fromTypedArray(rows, [found.length, 5]));
-    const labels = BigInt64Array.from(found, ({ label }) => BigInt(label));
-    golden.expect(`out/det_labels${n}`, fromTypedArray(labels, [found.length]));
-  }
 }
 
 export function suppression(golden: Case): void {

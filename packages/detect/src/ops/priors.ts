@@ -1,4 +1,13 @@
-import { type AnchorPriors, anchorGrid, type LevelSize, priorsPerCell, validPriors } from "@sepc/core";
+import {
+  type AnchorPriors,
+  anchorGrid,
+  type LevelSize,
+  type PointPriors,
+  type PriorSpec,
+  pointGrid,
+  priorsPerCell,
+  validPriors,
+} from "@sepc/core";
 import { type Device, fromTypedArray, type Tensor } from "@sepc/engine";
 
 function joined<T extends Float32Array | Uint8Array>(parts: readonly T[], make: (length: number) => T): T {
@@ -22,9 +31,16 @@ export function anchorTensor(
   return fromTypedArray(all, [all.length / 4, 4]).to({ device });
 }
 
+/** Points of all levels in pixels, `[P, 2]` as x, y: level by level, row by row. */
+export function pointTensor(spec: PointPriors, sizes: readonly LevelSize[], device: Device = "cpu"): Tensor {
+  const grids = sizes.map((size, level) => pointGrid(spec, level, size));
+  const all = joined(grids, (length) => new Float32Array(length));
+  return fromTypedArray(all, [all.length / 2, 2]).to({ device });
+}
+
 /** bool `[P]`: priors that lie over padding only, in an image of `[height, width]` pixels. */
 export function paddingPriors(
-  spec: AnchorPriors,
+  spec: PriorSpec,
   sizes: readonly LevelSize[],
   image: readonly [number, number],
   device: Device = "cpu",

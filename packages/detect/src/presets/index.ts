@@ -81,13 +81,20 @@ const DETECTORS = {
       biasFactors: { lr: 2, weightDecay: 0 },
     },
   },
+  atss: { model: {}, schedule: { clip: 35 } },
+  reppoints: { model: {}, schedule: { clip: 35 } },
 } as const satisfies Record<string, { model: object; schedule: Partial<RunConfigInput["schedule"]> }>;
 
 type DetectorName = keyof typeof DETECTORS;
 
-/** FCOS's plain tower is normalised by groups. */
+/** Detectors whose plain tower is normalised by groups. */
+const GROUPED: ReadonlySet<DetectorName> = new Set(["fcos", "atss", "reppoints"]);
+
+/** RepPoints stacks three convolutions before its own, the others four. */
 function towerOf(detector: DetectorName, tower: TowerName): object {
-  return detector === "fcos" && tower === "fpn" ? { ...TOWERS.fpn, norm: "group" } : TOWERS[tower];
+  const norm = tower === "fpn" && GROUPED.has(detector) ? { norm: "group" } : {};
+  const depth = detector === "reppoints" ? { depth: 3 } : {};
+  return { ...TOWERS[tower], ...norm, ...depth };
 }
 
 function paperPreset(

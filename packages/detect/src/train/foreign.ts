@@ -123,7 +123,10 @@ function headRows(tensors: ForeignCheckpoint["tensors"]): readonly [cls: number,
     names
       .map((name) => tensors.get(`bbox_head.${name}.weight`)?.shape[0])
       .find((count) => count !== undefined);
-  const [cls, box] = [rows(["retina_cls", "fcos_cls"]), rows(["retina_reg", "fcos_reg"])];
+  const points = rows(["reppoints_cls_out"]);
+  if (points !== undefined) return [points, 4];
+  const heads = ["retina", "fcos", "atss"];
+  const [cls, box] = ["cls", "reg"].map((branch) => rows(heads.map((head) => `${head}_${branch}`)));
   return cls === undefined || box === undefined ? null : [cls, box];
 }
 

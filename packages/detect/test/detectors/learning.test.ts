@@ -1,5 +1,5 @@
 // Every detector with every head tower: it can be built, learns a picture, is saved, loaded, and finds the same.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backward, fromTypedArray, io, manualSeed, optim, rand, scope } from "@sepc/engine";
@@ -38,6 +38,12 @@ const truth = (): Truth => ({
 });
 
 const frame = { inputWidth: side, inputHeight: side, scaleX: 1, scaleY: 1 };
+
+test("every folder of detectors is in the table", () => {
+  const source = join(import.meta.dirname, "..", "..", "src", "detectors");
+  const folders = readdirSync(source, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect([...detectorNames].sort()).toEqual(folders.map(({ name }) => name).sort());
+});
 
 describe.each(detectorNames)("%s", (name) => {
   test.each(Object.keys(TOWERS) as TowerName[])("with the tower %s", (tower) => {

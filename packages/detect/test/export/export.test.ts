@@ -43,7 +43,7 @@ function tiny(detector: string, tower: object, more: object = {}): DetectorNetwo
     for (const [name, { tensor }] of network.namedParameters()) {
       // Offsets as after training, and scores that stand apart: equal ones may come in any order.
       if (name.includes("conv_offset")) nn.init.normal_(tensor, 0, 0.05);
-      else if (/cls\.weight$/.test(name)) nn.init.normal_(tensor, 0, 0.1);
+      else if (/cls(Conv|Out)?\.weight$/.test(name)) nn.init.normal_(tensor, 0, 0.1);
     }
   });
   return network.eval() as DetectorNetwork;

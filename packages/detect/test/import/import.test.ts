@@ -82,28 +82,50 @@ describe("an official checkpoint", () => {
   });
 });
 
-test("FCOS, whose convolutions have no bias before a normalisation, is taken too", async () => {
-  const name = "fcos_r18_fpn_1x";
+/** Names of the convolutions that end a head: from {@link officialNames}'s, which are RetinaNet's, or ours. */
+const HEADS: Readonly<Record<string, readonly (readonly [RegExp, string])[]>> = {
+  fcos: [
+    [/retina_/, "fcos_"],
+    [/^head\.centerness\./, "bbox_head.fcos_centerness."],
+    [/^head\.scales\.(\d+)$/, "bbox_head.scales.$1.scale"],
+  ],
+  atss: [
+    [/retina_/, "atss_"],
+    [/^head\.centerness\./, "bbox_head.atss_centerness."],
+    [/^head\.scales\.(\d+)$/, "bbox_head.scales.$1.scale"],
+  ],
+  reppoints: [
+    [/^head\.cls(Conv|Out)\./, "bbox_head.reppoints_cls_$1."],
+    [/^head\.(init|refine)(Conv|Out)\./, "bbox_head.reppoints_pts_$1_$2."],
+    [/^head\.momentTransfer$/, "bbox_head.moment_transfer"],
+  ],
+};
+
+const headNames = (detector: string, key: string): string =>
+  (HEADS[detector] ?? [])
+    .reduce((name, [ours, theirs]) => name.replace(ours, theirs), key)
+    .replace(/_(Conv|Out)\./, (part) => part.toLowerCase());
+
+test.each(
+  Object.keys(HEADS),
+)("%s, whose convolutions have no bias before a normalisation, is taken too", async (detector) => {
+  const name = `${detector}_r18_fpn_1x`;
   const { network } = trained(name, 80);
   const theirs = [...officialNames(network.stateDict())]
     .filter(([key]) => !/(cls|reg)_convs\.\d+\.conv\.bias$/.test(key))
     .map(([key, value]): [string, Tensor] => {
-      const renamed = key
-        .replace("retina_", "fcos_")
+      const renamed = headNames(detector, key)
         .replace(/^tower\.(cls|box)\.norms\.(\d+)\./, (_, branch, i) => `bbox_head.${branch}_convs.${i}.gn.`)
-        .replace("box_convs", "reg_convs")
-        .replace(/^head\.centerness\./, "bbox_head.fcos_centerness.")
-        .replace(/^head\.scales\.(\d+)$/, "bbox_head.scales.$1.scale");
+        .replace("box_convs", "reg_convs");
       return [renamed, value];
     });
-  const file = fresh("fcos.pth");
+  const file = fresh(`${detector}.pth`);
   scope(() => saveTorch(file, new Map(theirs)));
   const out = fresh("run");
   const imported = await sepc("import", file, "--out", out, ...sets, "--json");
   expect(imported, imported.err).toMatchObject({ code: 0 });
   expect(JSON.parse(imported.out)).toMatchObject({ preset: name, matched: theirs.length, missing: [] });
-  const { detector } = loadRun(out);
-  const state = detector.stateDict();
+  const state = loadRun(out).detector.stateDict();
   for (const [key, value] of network.stateDict()) {
     const want = /^tower.*convs\.\d+\.bias$/.test(key) ? value.mul(0) : value;
     expect(state.get(key)?.equal(want), key).toBe(true);

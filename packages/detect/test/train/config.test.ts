@@ -27,6 +27,41 @@ describe("presets", () => {
     });
   });
 
+  test("of ATSS have its paper's settings", () => {
+    expect(preset("atss_r50_fpn_1x")).toMatchObject({
+      model: {
+        neck: { extraFrom: "p5" },
+        tower: { kind: "plain", norm: "group", depth: 4 },
+        anchorSide: 8,
+        assigner: { candidates: 9 },
+        coder: { stds: [0.1, 0.1, 0.2, 0.2] },
+        boxWeight: 2,
+        postprocess: { iouThreshold: 0.6 },
+      },
+      schedule: { clip: 35, lr: 0.01 },
+    });
+    expect(preset("atss_small_sepc").model).toMatchObject({
+      neck: { extraFrom: "p5" },
+      postprocess: { iouThreshold: 0.6 },
+    });
+  });
+
+  test("of RepPoints have its authors' settings", () => {
+    expect(preset("reppoints_r50_fpn_1x")).toMatchObject({
+      model: {
+        neck: { extraFrom: "c5" },
+        tower: { kind: "plain", norm: "group", depth: 3 },
+        boxFrom: "moment",
+        assigner: { positiveIou: 0.5, negativeIou: 0.4, minPositiveIou: 0 },
+        beta: 0.11,
+        initWeight: 0.5,
+        refineWeight: 1,
+        postprocess: { iouThreshold: 0.5 },
+      },
+      schedule: { clip: 35, lr: 0.01 },
+    });
+  });
+
   test("a wrong name is told the nearest", () => {
     expect(() => preset("retinanet_r50_sepclite_1x")).toThrow(/retinanet_r50_.*_1x/);
   });

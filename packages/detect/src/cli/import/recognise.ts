@@ -17,6 +17,8 @@ const DETECTOR_OF_HEAD: Readonly<Record<string, string>> = {
   SepcFreeAnchorRetinaHead: "freeanchor",
   FSAFHead: "fsaf",
   FCOSHead: "fcos",
+  ATSSHead: "atss",
+  RepPointsHead: "reppoints",
 };
 
 /** The detector that a checkpoint's own configuration names, if it has one. */
@@ -27,7 +29,10 @@ function detectorsOf(checkpoint: ForeignCheckpoint): string[] {
   const named = detectorNamed(checkpoint);
   if (named !== null) return [named];
   const { tensors } = checkpoint;
-  if (tensors.has("bbox_head.fcos_cls.weight")) return ["fcos"];
+  const own = ["fcos", "atss", "reppoints"].find((name) =>
+    [...tensors.keys()].some((key) => key.startsWith(`bbox_head.${name}_cls`)),
+  );
+  if (own !== undefined) return [own];
   const rows = tensors.get("bbox_head.retina_reg.weight")?.shape[0];
   if (rows === undefined) return [];
   return rows === 4 ? ["fsaf"] : ["retinanet", "freeanchor"];

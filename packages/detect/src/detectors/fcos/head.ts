@@ -1,5 +1,5 @@
-import { nn, ones, type Tensor } from "@sepc/engine";
-import type { LevelOutput } from "../../models/heads/dense.js";
+import type { Tensor } from "@sepc/engine";
+import { CenternessHead, type CenternessOutput } from "../../models/heads/centerness.js";
 
 export interface FcosHeadConfig {
   readonly channels: number;
@@ -9,44 +9,16 @@ export interface FcosHeadConfig {
   readonly centernessOnBox: boolean;
 }
 
-/** What FCOS says of one level: distances in pixels, and how central a point lies in its box. */
-export interface FcosOutput extends LevelOutput {
-  /** [N, 1, H, W] before the sigmoid */
-  readonly centerness: Tensor;
-}
-
-function conv(channels: number, outChannels: number): nn.Conv2d {
-  const made = new nn.Conv2d({ inChannels: channels, outChannels, kernelSize: 3, padding: 1 });
-  nn.init.normal_(made.weight.tensor, 0, 0.01);
-  nn.init.constant_((made.bias as nn.Parameter).tensor, 0);
-  return made;
-}
-
-/** The three convolutions that end FCOS's branches, and a scale of distances for each level. */
-export class FcosHead extends nn.Module {
-  readonly cls: nn.Conv2d;
-  readonly box: nn.Conv2d;
-  readonly centerness: nn.Conv2d;
-  readonly scales: nn.Parameter[];
-
+/** FCOS's predictions; its box maps are distances in pixels. */
+export class FcosHead extends CenternessHead {
   constructor(readonly config: FcosHeadConfig) {
-    super();
-    const { channels, classes, strides } = config;
-    this.cls = conv(channels, classes);
-    this.box = conv(channels, 4);
-    this.centerness = conv(channels, 1);
-    nn.init.biasByPriorProbability_((this.cls.bias as nn.Parameter).tensor, 0.01);
-    this.scales = strides.map(() => new nn.Parameter(ones([])));
+    super({ ...config, levels: config.strides.length });
   }
 
   /** Features of a level, [N, C, H, W] each -> its maps. */
-  forward(cls: Tensor, box: Tensor, level: number): FcosOutput {
-    const { normalised, centernessOnBox, strides } = this.config;
-    const scaled = this.box.forward(box).mul((this.scales[level] as nn.Parameter).tensor);
-    return {
-      cls: this.cls.forward(cls),
-      box: normalised ? scaled.relu().mul(strides[level] as number) : scaled.float().exp(),
-      centerness: this.centerness.forward(centernessOnBox ? box : cls),
-    };
+  override forward(cls: Tensor, box: Tensor, level: number): CenternessOutput {
+    const { normalised, strides } = this.config;
+    const raw = super.forward(cls, box, level);
+    return { ...raw, box: normalised ? raw.box.relu().mul(strides[level] as number) : raw.box.exp() };
   }
 }

@@ -1,15 +1,16 @@
 import type { DecodeSpec, PointPriors } from "@sepc/core";
 import type { Tensor } from "@sepc/engine";
 import { cellsCut, DenseFeatures } from "../../models/denseNetwork.js";
+import type { CenternessOutput } from "../../models/heads/centerness.js";
 import { type CandidateTensors, selectCandidates } from "../../models/heads/select.js";
 import { DetectorNetwork, type Losses, type Truth } from "../detector.js";
 import { stridesOf } from "../schema.js";
 import type { FcosConfig } from "./config.js";
-import { FcosHead, type FcosOutput } from "./head.js";
+import { FcosHead } from "./head.js";
 import { type FcosTraining, fcosLosses, fcosTargets } from "./training.js";
 
 /** Tian et al. 2019: each point of each level tells the distances to its box's sides. */
-export class Fcos extends DetectorNetwork<FcosOutput[]> {
+export class Fcos extends DetectorNetwork<CenternessOutput[]> {
   readonly features: DenseFeatures;
   readonly head: FcosHead;
   readonly decodeSpec: DecodeSpec;
@@ -38,17 +39,17 @@ export class Fcos extends DetectorNetwork<FcosOutput[]> {
     return { features: "" };
   }
 
-  forward(images: Tensor): FcosOutput[] {
+  forward(images: Tensor): CenternessOutput[] {
     const { cls, box } = this.features.forward(images);
     return cls.map((map, level) => this.head.forward(map, box[level] as Tensor, level));
   }
 
-  losses(raw: FcosOutput[], truths: readonly Truth[]): Losses {
+  losses(raw: CenternessOutput[], truths: readonly Truth[]): Losses {
     const sizes = raw.map(({ cls }) => cls.shape.slice(2) as [number, number]);
     return fcosLosses(this.#training, raw, fcosTargets(this.#training, sizes, truths));
   }
 
-  candidates(raw: FcosOutput[]): CandidateTensors {
+  candidates(raw: CenternessOutput[]): CandidateTensors {
     return selectCandidates(raw, { anchorsPerCell: 1, perLevel: this.config.postprocess.perLevel });
   }
 }

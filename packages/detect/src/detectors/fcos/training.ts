@@ -1,12 +1,14 @@
-import { type LevelSize, type PointPriors, pointGrid } from "@sepc/core";
-import { type Device, fromTypedArray, ops, scope, type Tensor } from "@sepc/engine";
+import type { LevelSize, PointPriors } from "@sepc/core";
+import { ops, scope, type Tensor } from "@sepc/engine";
+import type { CenternessOutput } from "../../models/heads/centerness.js";
 import { byPrior } from "../../models/heads/select.js";
+import { pointTensor } from "../../ops/priors.js";
 import { assignPoints, type PointRangeConfig } from "../../training/assigners/pointRange.js";
+import { centernessOf } from "../../training/coders/centerness.js";
 import { decodeDistances } from "../../training/coders/distance.js";
 import { type FocalConfig, focalOfAbsent, focalOfPresent } from "../../training/losses/focal.js";
 import { giouLoss, iouLoss } from "../../training/losses/iou.js";
 import type { Losses, Truth } from "../detector.js";
-import type { FcosOutput } from "./head.js";
 
 export interface FcosTraining {
   readonly priors: PointPriors;
@@ -24,22 +26,6 @@ export interface FcosTargets {
   readonly distances: Tensor;
   /** [P, 2] */
   readonly points: Tensor;
-}
-
-/** Points of all levels in pixels, `[P, 2]`. */
-export function pointTensor(
-  priors: PointPriors,
-  sizes: readonly LevelSize[],
-  device: Device = "cpu",
-): Tensor {
-  return scope(() =>
-    ops.cat(
-      sizes.map((size, level) => {
-        const grid = pointGrid(priors, level, size);
-        return fromTypedArray(grid, [grid.length / 2, 2]).to({ device });
-      }),
-    ),
-  );
 }
 
 export function fcosTargets(
@@ -64,19 +50,14 @@ export function fcosTargets(
   });
 }
 
-/** Distances `[M, 4]` -> how central the point lies, `[M]`, 0-1 (equation 3). */
-export function centernessOf(distances: Tensor): Tensor {
-  return scope(() => {
-    const [left, top, right, bottom] = distances.unbind(1) as [Tensor, Tensor, Tensor, Tensor];
-    const share = (a: Tensor, b: Tensor): Tensor => ops.minimum(a, b).div(ops.maximum(a, b));
-    return share(left, right).mul(share(top, bottom)).sqrt();
-  });
-}
-
 /** Focal loss of classes, overlap loss of boxes weighted by centre-ness, cross entropy of centre-ness. */
-export function fcosLosses(config: FcosTraining, maps: readonly FcosOutput[], targets: FcosTargets): Losses {
+export function fcosLosses(
+  config: FcosTraining,
+  maps: readonly CenternessOutput[],
+  targets: FcosTargets,
+): Losses {
   return scope(() => {
-    const rows = (map: keyof FcosOutput): Tensor => {
+    const rows = (map: keyof CenternessOutput): Tensor => {
       const all = ops.cat(
         maps.map((level) => byPrior(level[map], 1)),
         1,

@@ -1,10 +1,11 @@
 import type { AnchorPriors, LevelSize, TblrCoder } from "@sepc/core";
-import { fromTypedArray, noGrad, ops, scope, type Tensor } from "@sepc/engine";
+import { noGrad, ops, scope, type Tensor } from "@sepc/engine";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { byPrior } from "../../models/heads/select.js";
 import { anchorTensor, paddingPriors } from "../../ops/priors.js";
 import { assignByEffectiveArea, type EffectiveAreaConfig } from "../../training/assigners/effectiveArea.js";
 import { encodeTblr } from "../../training/coders/tblr.js";
+import { levelOfPriors, namedByLevel, sumByLevel } from "../../training/levels.js";
 import { type FocalConfig, focalOfAbsent, focalOfPresent } from "../../training/losses/focal.js";
 import { tblrIouLoss } from "../../training/losses/tblrIou.js";
 import type { Losses, Truth } from "../detector.js";
@@ -32,11 +33,6 @@ export interface FsafTargets {
   readonly objectCount: number;
 }
 
-/** int64 [P]: the level of each prior. */
-function levelOfPriors(sizes: readonly LevelSize[]): BigInt64Array {
-  return BigInt64Array.from(sizes.flatMap(([h, w], level) => Array<bigint>(h * w).fill(BigInt(level))));
-}
-
 export function fsafTargets(
   config: FsafTraining,
   sizes: readonly LevelSize[],
@@ -60,8 +56,7 @@ export function fsafTargets(
     const rows = objectsPlusOne.gt(0).nonzero().squeeze(1);
     const objects = objectsPlusOne.indexSelect(0, rows).sub(1);
     const places = rows.remainder(priors.shape[0] as number);
-    const byLevel = levelOfPriors(sizes);
-    const levels = fromTypedArray(byLevel, [byLevel.length]).to({ device }).indexSelect(0, places);
+    const levels = levelOfPriors(sizes, device).indexSelect(0, places);
     const truthBoxes = ops.cat(truths.map(({ boxes }) => boxes)).indexSelect(0, objects);
     return {
       sizes,
@@ -104,10 +99,6 @@ export function onlineSelection(config: FsafTraining, logits: Tensor, boxes: Ten
   return { absent, change, box, byLevel, selected, kept, correct };
 }
 
-/** Sum of [M] values by level, [L]. */
-const sumByLevel = (values: Tensor, levels: Tensor, count: number): Tensor =>
-  values.newZeros([count]).indexAdd(0, levels, values);
-
 /** Focal loss of classes and overlap loss of boxes, at each object's best level only. */
 export function fsafLosses(config: FsafTraining, maps: readonly LevelOutput[], targets: FsafTargets): Losses {
   return scope(() => {
@@ -144,9 +135,5 @@ export function fsafLosses(config: FsafTraining, maps: readonly LevelOutput[], t
 
 /** Losses under their names, level by level; figures that are no loss keep theirs. */
 function named(cls: Tensor, box: Tensor, figures: Losses): Losses {
-  const entries = [
-    ...cls.unbind(0).map((loss, level) => [`loss_cls.${level}`, loss] as const),
-    ...box.unbind(0).map((loss, level) => [`loss_box.${level}`, loss] as const),
-  ];
-  return { ...Object.fromEntries(entries), ...figures };
+  return { ...namedByLevel("loss_cls", cls), ...namedByLevel("loss_box", box), ...figures };
 }

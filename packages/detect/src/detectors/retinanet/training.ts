@@ -2,7 +2,8 @@ import type { LevelSize } from "@sepc/core";
 import { ops, scope, type Tensor } from "@sepc/engine";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { anchorTensor } from "../../ops/priors.js";
-import { type FocalConfig, focalOfAbsent, focalOfPresent } from "../../training/losses/focal.js";
+import type { FocalConfig } from "../../training/losses/focal.js";
+import { focalOfMap } from "../../training/losses/focalMap.js";
 import { smoothL1 } from "../../training/losses/smoothL1.js";
 import type { Losses, Truth } from "../detector.js";
 import { retinaTargets, type TargetConfig, type Targets } from "./targets.js";
@@ -44,25 +45,6 @@ export function labelsOfLevel(targets: BatchTargets, perCell: number, level: num
   return ops.stack(targets.images.map(({ labels }) => labels.narrow(0, first, counts[level] as number)));
 }
 
-/** Focal loss of one level's class map, summed. In the map's own layout: it is by far the largest tensor of a step. */
-function classLoss(cls: Tensor, labels: Tensor, anchors: number, config: RetinaTrainingConfig): Tensor {
-  const [batch, channels, height, width] = cls.shape as [number, number, number, number];
-  const classes = channels / anchors;
-  const map = cls.reshape([batch, anchors, classes, height, width]);
-  const grid = labels.reshape([batch, height, width, anchors]).permute([0, 3, 1, 2]); // [N, A, H, W]
-  const counts = grid.ge(-1).to({ dtype: cls.dtype }).unsqueeze(2);
-  const { positiveWeight = 1 } = config;
-  const positive = grid.ge(0);
-  const weights = positiveWeight === 1 ? counts : counts.add(positive.unsqueeze(2).mul(positiveWeight - 1));
-  const absent = focalOfAbsent(map, config.focal).mul(weights).sum();
-  const places = positive.nonzero().unbind(1) as [Tensor, Tensor, Tensor, Tensor];
-  if (places[0].numel === 0) return absent;
-  const [n, a, y, x] = places;
-  const logits = map.index([n, a, grid.index([n, a, y, x]), y, x]);
-  const change = focalOfPresent(logits, config.focal).sub(focalOfAbsent(logits, config.focal));
-  return absent.add(change.sum().mul(positiveWeight));
-}
-
 /** Smooth L1 of one level's positive anchors, summed. */
 function boxLoss(
   box: Tensor,
@@ -98,7 +80,9 @@ export function retinaLosses(
     const [cls_, box_] = scope(() => {
       const labels = labelsOfLevel(targets, anchors, level);
       return [
-        classLoss(cls, labels, anchors, config).div(targets.positives),
+        focalOfMap(cls, labels, config.focal, { anchors, positiveWeight: config.positiveWeight }).div(
+          targets.positives,
+        ),
         boxLoss(box, { first, anchors }, targets.images, config.beta).div(targets.positives),
       ];
     }) as [Tensor, Tensor];

@@ -1,4 +1,11 @@
-import { type AnchorPriors, baseAnchors, type DecodeSpec, extraPixel, largestLogRatio } from "@sepc/core";
+import {
+  type AnchorPriors,
+  baseAnchors,
+  clipMargin,
+  type DecodeSpec,
+  extraPixel,
+  largestLogRatio,
+} from "@sepc/core";
 import { EngineError } from "@sepc/engine";
 import type { Graph } from "./graph.js";
 import { elementTypes } from "./proto.js";
@@ -155,7 +162,7 @@ function decodeBoxes(a: Arithmetic, spec: DecodeSpec, names: CandidateNames): st
   const shape = a.graph.node("Shape", [names.images]);
   const side = (axis: number): string => a.graph.node("Gather", [shape, a.graph.ints([axis])], { axis: 0 });
   const sides = a.float(a.join([side(3), side(2), side(3), side(2)], 0));
-  const limits = a.sub(sides, a.number(extraPixel(spec)));
+  const limits = a.sub(sides, a.number(clipMargin(spec)));
   return a.graph.node("Min", [a.graph.node("Max", [boxes, a.number(0)]), limits]);
 }
 

@@ -1,4 +1,5 @@
-import { fromTypedArray, ops, scope, type Tensor, zeros } from "@sepc/engine";
+import { ops, scope, type Tensor, zeros } from "@sepc/engine";
+import { perPrior } from "../levels.js";
 
 /** Which points answer for which box: by level for its size, and of several boxes the smallest (FCOS). */
 export interface PointRangeConfig {
@@ -15,14 +16,6 @@ export interface PointAssignment {
   readonly assigned: Tensor;
   /** `[P, 4]` distances to left, top, right and bottom of that box, in pixels; of any box where background */
   readonly distances: Tensor;
-}
-
-/** One value for each point, from one for each level. */
-function perPoint(values: readonly number[], counts: readonly number[], like: Tensor): Tensor {
-  const all = Float32Array.from(
-    counts.flatMap((count, level) => Array<number>(count).fill(values[level] as number)),
-  );
-  return fromTypedArray(all, [all.length, 1]).to({ device: like.device });
 }
 
 const unreachable = 1e8;
@@ -52,10 +45,10 @@ export function assignPoints(
     const distances = around(x1, y1, x2, y2);
     let inside = distances;
     if (config.centerRadius !== null) {
-      const reach = perPoint(
+      const reach = perPrior(
         config.strides.map((stride) => stride * (config.centerRadius as number)),
         counts,
-        points,
+        device,
       );
       const [cx, cy] = [x1.add(x2).mul(0.5), y1.add(y2).mul(0.5)];
       inside = around(
@@ -67,10 +60,10 @@ export function assignPoints(
     }
     const farthest = distances.amax(-1);
     const [least, most] = ([0, 1] as const).map((i) =>
-      perPoint(
+      perPrior(
         config.ranges.map((range) => range[i]),
         counts,
-        points,
+        device,
       ),
     ) as [Tensor, Tensor];
     const fits = inside.amin(-1).gt(0).logicalAnd(farthest.ge(least)).logicalAnd(farthest.le(most));
