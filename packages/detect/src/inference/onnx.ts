@@ -77,8 +77,11 @@ async function openSession(
   }
 }
 
-/** A file of `sepc export`, on onnxruntime; nothing of libtorch is touched. */
-export async function loadOnnx(path: string, options: LoadOptions): Promise<Detector> {
+/**
+ * A file of `sepc export` on onnxruntime; nothing of libtorch is touched.
+ * @throws EngineError FILE, LIBRARY; ModelError when it is no such file
+ */
+export async function openModel(path: string, options: LoadOptions): Promise<ModelDetector> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -88,5 +91,10 @@ export async function loadOnnx(path: string, options: LoadOptions): Promise<Dete
   const spec = readModelSpec(bytes, path);
   const ort = await onnxRuntime();
   const session = await openSession(ort, bytes, path, options);
-  return new OnnxDetector(new ModelDetector(spec, new OrtSession(ort, session)));
+  return new ModelDetector(spec, new OrtSession(ort, session));
+}
+
+/** {@link openModel} as a {@link Detector}. */
+export async function loadOnnx(path: string, options: LoadOptions): Promise<Detector> {
+  return new OnnxDetector(await openModel(path, options));
 }

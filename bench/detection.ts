@@ -1,0 +1,133 @@
+// Detection end to end, picture by picture, on libtorch and on onnxruntime: where the time goes.
+// npm run bench -- detection [--preset retinanet_r50_sepc-lite_1x] [--scale 512x512] [--images 8] [--threads 2] [--rounds 3]
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { fromTypedArray, inferenceMode, libtorch, scope, setNumThreads } from "@sepc/engine";
+import { decodeImage, drawDetections, preset, type RgbImage, synthesize } from "sepc";
+import { type ModelDetector, prepareBatch, preparePicture } from "sepc/runtime";
+import type * as Detectors from "../packages/detect/dist/detectors/index.js";
+import type * as Export from "../packages/detect/dist/export/exportModel.js";
+import type * as Onnx from "../packages/detect/dist/inference/onnx.js";
+import type * as Predict from "../packages/detect/dist/train/predict.js";
+import { median } from "./timer.js";
+
+const { values: options } = parseArgs({
+  options: {
+    preset: { type: "string", default: "retinanet_r50_sepc-lite_1x" },
+    scale: { type: "string", default: "512x512" },
+    images: { type: "string", default: "8" },
+    threads: { type: "string", default: "2" },
+    rounds: { type: "string", default: "3" },
+  },
+});
+const scale = options.scale.split("x").map(Number) as [number, number];
+const [images, threads, rounds] = [options.images, options.threads, options.rounds].map(Number) as [
+  number,
+  number,
+  number,
+];
+const part = (path: string): Promise<unknown> =>
+  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
+const { buildDetector } = (await part("detectors/index")) as typeof Detectors;
+const { exportModel } = (await part("export/exportModel")) as typeof Export;
+const { openModel } = (await part("inference/onnx")) as typeof Onnx;
+const { predict } = (await part("train/predict")) as typeof Predict;
+
+const classes = Array.from({ length: 80 }, (_, i) => `class ${i}`);
+const input = {
+  scale,
+  sizeDivisor: 32,
+  mean: [123.675, 116.28, 103.53],
+  std: [58.395, 57.12, 57.375],
+  channels: "rgb",
+} as const;
+
+type Stages = Record<string, number[]>;
+
+/** Runs the stages of one picture in turn and keeps the milliseconds of each. */
+async function timed<T>(stages: Stages, name: string, body: () => T | Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await body();
+  stages[name] ??= [];
+  stages[name].push(performance.now() - start);
+  return result;
+}
+
+function show(title: string, stages: Stages): void {
+  const medians = Object.entries(stages).map(([name, values]) => [name, median(values)] as const);
+  const total = medians.reduce((sum, [, value]) => sum + value, 0);
+  process.stdout.write(
+    `\n${title}: ${total.toFixed(1)} ms a picture, ${(1000 / total).toFixed(2)} a second\n`,
+  );
+  for (const [name, value] of medians)
+    process.stdout.write(
+      `  ${name.padEnd(20)} ${value.toFixed(2).padStart(9)} ms  ${((100 * value) / total).toFixed(1).padStart(5)} %\n`,
+    );
+}
+
+setNumThreads(threads);
+const folder = mkdtempSync(join(tmpdir(), "sepc-bench-"));
+await synthesize({ out: folder, images, width: 640, height: 480, format: "jpeg", splits: { train: 1 } });
+const files = readdirSync(join(folder, "train")).map((name) => join(folder, "train", name));
+const { model } = preset(options.preset);
+const network = buildDetector(model, classes.length).eval();
+const bytes = await exportModel(network, { name: "bench", detector: model.detector, classes, input });
+const file = join(folder, "model.onnx");
+writeFileSync(file, bytes);
+const exported: ModelDetector = await openModel(file, { threads });
+process.stdout.write(
+  `${options.preset}, longer side ${scale[0]}, ${threads} threads; libtorch ${libtorch().version}, normalisation folded\n`,
+);
+
+const [torch, onnx]: [Stages, Stages] = [{}, {}];
+for (let round = -1; round < rounds; round++) {
+  for (const path of files) {
+    const [a, b]: [Stages, Stages] = round < 0 ? [{}, {}] : [torch, onnx];
+    await once(a, path, async (picture) => {
+      const { images: tensor, frames } = await timed(a, "resize, normalise", () =>
+        prepareBatch({ input }, [preparePicture({ input }, picture)]),
+      );
+      const shape = tensor.dims as [number, number, number, number];
+      await timed(a, "network", () =>
+        scope(() =>
+          inferenceMode(() => void network.forward(fromTypedArray(tensor.data as Float32Array, [...shape]))),
+        ),
+      );
+      // Again, since decoding starts from what the network gave: its share is the difference.
+      const start = performance.now();
+      const [objects = []] = predict(network, tensor.data as Float32Array, shape, frames);
+      const again = performance.now() - start;
+      a["select, decode, NMS"] ??= [];
+      a["select, decode, NMS"].push(Math.max(0, again - (a.network?.at(-1) ?? 0)));
+      return objects;
+    });
+    await once(b, path, async (picture) => {
+      const { objects, times } = await exported.run([picture]);
+      for (const [name, value] of [
+        ["resize, normalise", times.prepare],
+        ["network, select", times.network],
+        ["decode, NMS", times.decode],
+      ] as const) {
+        b[name] ??= [];
+        b[name].push(value);
+      }
+      return objects[0] ?? [];
+    });
+  }
+}
+
+async function once(
+  stages: Stages,
+  path: string,
+  find: (picture: RgbImage) => Promise<readonly Parameters<typeof drawDetections>[1][number][]>,
+): Promise<void> {
+  const picture = await timed(stages, "read JPEG", () => decodeImage(path));
+  const objects = await find(picture);
+  await timed(stages, "draw, write JPEG", () => drawDetections(picture, objects, { classes }));
+}
+show("libtorch", torch);
+show("onnxruntime", onnx);
+await exported.close();
+rmSync(folder, { recursive: true });
