@@ -1,2 +1,2 @@
-export { colourOf } from "./colours.js";
+export { colourOf, inkOn } from "./colours.js";
 export { type DrawOptions, drawObjects, type Pen } from "./objects.js";

@@ -1,5 +1,5 @@
 import type { Detection } from "../decode.js";
-import { colourOf } from "./colours.js";
+import { colourOf, inkOn } from "./colours.js";
 
 /** The part of a canvas's context that drawing needs: the browser's and Node canvases have it. */
 export interface Pen {
@@ -54,7 +54,7 @@ export function drawObjects(pen: Pen, objects: readonly Drawn[], options: DrawOp
     const y = y1 >= tall ? y1 - tall : Math.min(y1, height - tall);
     pen.fillStyle = colour;
     pen.fillRect(x, y, wide, tall);
-    pen.fillStyle = "white";
+    pen.fillStyle = inkOn(label);
     pen.fillText(text, x + 0.25 * size, y + 0.12 * size);
   }
   pen.setLineDash([]);

@@ -25,18 +25,19 @@ export interface PreparedPicture {
   readonly frame: Frame;
 }
 
+/** How a picture of these sides comes to lie in the network's input. */
+export function frameOf(
+  { input }: Pick<ModelSpec, "input">,
+  { width, height }: Pick<RgbImage, "width" | "height">,
+): Frame {
+  const [inputWidth, inputHeight] = keepRatio(width, height, input.scale);
+  return { inputWidth, inputHeight, scaleX: inputWidth / width, scaleY: inputHeight / height };
+}
+
 /** Resizes one picture. */
-export function preparePicture({ input }: Pick<ModelSpec, "input">, picture: RgbImage): PreparedPicture {
-  const [width, height] = keepRatio(picture.width, picture.height, input.scale);
-  return {
-    image: resizeBilinear(picture, width, height),
-    frame: {
-      inputWidth: width,
-      inputHeight: height,
-      scaleX: width / picture.width,
-      scaleY: height / picture.height,
-    },
-  };
+export function preparePicture(spec: Pick<ModelSpec, "input">, picture: RgbImage): PreparedPicture {
+  const frame = frameOf(spec, picture);
+  return { image: resizeBilinear(picture, frame.inputWidth, frame.inputHeight), frame };
 }
 
 /** Pictures of any size -> one input: normalised, and padded to the largest. */
