@@ -15,19 +15,17 @@ export interface ModelFile {
   readonly model: Blob;
 }
 
-/** The worker that has the network, as functions. A model is loaded in a new worker: back end and threads are fixed in one. */
-export class DetectorClient {
-  #worker: Worker | null = null;
+/** One worker as functions. */
+class Link {
+  readonly #worker = new Worker(new URL("../worker/main.ts", import.meta.url), { type: "module" });
   #next = 0;
   readonly #waiting = new Map<number, Waiting>();
 
-  #start(): Worker {
-    const worker = new Worker(new URL("../worker/main.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => this.#settle(data));
-    worker.addEventListener("error", ({ message }) =>
-      this.#drop(new Error(`the worker failed${message ? `: ${message}` : ""}; load the model again`)),
+  constructor() {
+    this.#worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => this.#settle(data));
+    this.#worker.addEventListener("error", ({ message }) =>
+      this.end(new Error(`the worker failed${message ? `: ${message}` : ""}; load the model again`)),
     );
-    return worker;
   }
 
   #settle(reply: Reply): void {
@@ -37,18 +35,46 @@ export class DetectorClient {
     else waiting?.resolve(reply.answer as never);
   }
 
-  #drop(error: Error): void {
-    this.#worker?.terminate();
-    this.#worker = null;
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(error);
+  call<K extends CallName>(
+    name: K,
+    ask: Calls[K]["ask"],
+    transfer: Transferable[],
+  ): Promise<Calls[K]["answer"]> {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, name, ask } as Question, transfer);
+    });
   }
 
+  end(error: Error): void {
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/** The worker that has the network. Each model gets a worker of its own: back end and threads are fixed in one. */
+export class DetectorClient {
+  #link: Link | null = null;
+  #coming: Link | null = null;
+
+  /** Loads a model; the one before stays in use until this one is ready. @throws Error with the worker's words */
   async load(file: ModelFile, engine: EngineChoice): Promise<LoadedModel> {
-    this.stop();
-    this.#worker = this.#start();
-    return this.call("load", { ...file, engine });
+    this.#coming?.end(new Stopped("another model is loaded"));
+    const link = new Link();
+    this.#coming = link;
+    try {
+      const loaded = await link.call("load", { ...file, engine }, []);
+      this.#link?.end(new Stopped("another model is loaded"));
+      this.#link = link;
+      return loaded;
+    } catch (error) {
+      link.end(new Stopped("not loaded"));
+      throw error;
+    } finally {
+      if (this.#coming === link) this.#coming = null;
+    }
   }
 
   /** @throws Error with the worker's words; Stopped when it is stopped meanwhile */
@@ -57,22 +83,20 @@ export class DetectorClient {
     ask: Calls[K]["ask"],
     transfer: Transferable[] = [],
   ): Promise<Calls[K]["answer"]> {
-    const worker = this.#worker;
-    if (worker === null)
-      return Promise.reject(new Error("no model is loaded yet: choose an .onnx file first"));
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, name, ask } as Question, transfer);
-    });
+    return (
+      this.#link?.call(name, ask, transfer) ??
+      Promise.reject(new Error("no model is loaded yet: choose an .onnx file first"))
+    );
   }
 
-  /** Ends the worker, whatever it does; the model must be loaded again. */
+  /** Ends the workers, whatever they do; the model must be loaded again. */
   stop(): void {
-    this.#drop(new Stopped("stopped"));
+    for (const link of [this.#link, this.#coming]) link?.end(new Stopped("stopped"));
+    this.#link = null;
+    this.#coming = null;
   }
 
   get running(): boolean {
-    return this.#worker !== null;
+    return this.#link !== null;
   }
 }

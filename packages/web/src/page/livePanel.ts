@@ -10,6 +10,13 @@ function nextFrame(video: HTMLVideoElement, ended: AbortSignal): Promise<void> {
   });
 }
 
+/** What the video shows now. Through a canvas: not every browser makes a bitmap of a video that is not on the page. */
+function frameOf(video: HTMLVideoElement): ImageBitmap {
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  canvas.getContext("2d")?.drawImage(video, 0, 0);
+  return canvas.transferToImageBitmap();
+}
+
 /** Plays a source and hands frames on, never faster than they are used. */
 export class LivePanel {
   #source: LiveSource | null = null;
@@ -39,12 +46,12 @@ export class LivePanel {
     if (seekable) input("live-seek").max = String(video.duration);
     for (const event of ["play", "pause", "ended", "timeupdate"])
       video.addEventListener(event, () => this.#show(source), { signal: end.signal });
-    await this.use(await createImageBitmap(video), source);
+    await this.use(frameOf(video), source);
     if (end.signal.aborted) return;
     await video.play();
     while (!end.signal.aborted) {
       await nextFrame(video, end.signal);
-      if (!end.signal.aborted) await this.use(await createImageBitmap(video), source);
+      if (!end.signal.aborted) await this.use(frameOf(video), source);
     }
   }
 

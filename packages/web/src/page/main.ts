@@ -6,7 +6,7 @@ import { keepOffline } from "./offline.js";
 import { rememberedModel } from "./remember.js";
 import { followTheme } from "./theme.js";
 
-/** A model and a picture that the app was built with. */
+/** A model and a picture that lie beside the app. */
 interface Sample {
   readonly model: string;
   readonly picture: string;
@@ -62,7 +62,7 @@ function watchDrops(app: App): void {
 async function findSample(): Promise<Sample | null> {
   try {
     const response = await fetch("./samples/sample.json");
-    return response.ok ? ((await response.json()) as Sample) : null;
+    return (await response.json()) as Sample | null;
   } catch {
     return null;
   }

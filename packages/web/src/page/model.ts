@@ -66,8 +66,8 @@ export class ModelPanel {
       void rememberModel(file);
       this.adopted(loaded);
     } catch (error) {
-      tell(this.#file === null ? "No model is loaded." : `${file.name} was not loaded.`);
-      if (!this.client.running || this.#file !== file) this.client.stop();
+      const before = this.client.running ? this.#file : null;
+      tell(`${file.name} was not loaded${before === null ? "" : `; ${before.name} is still in use`}.`);
       throw error;
     }
   }

@@ -34,8 +34,9 @@ function isolated(response: Response): Response {
 /** The app's own files from the cache; what is not yet there from the network, kept for the next time. */
 async function answer(request: Request): Promise<Response> {
   const cache = await caches.open(cacheName);
-  const key = request.mode === "navigate" ? "./" : request;
-  const kept = await cache.match(key, { ignoreSearch: request.mode === "navigate" });
+  const page = request.mode === "navigate";
+  // Files do not depend on who asks, whatever the server says in "Vary".
+  const kept = await cache.match(page ? "./" : request, { ignoreVary: true });
   if (kept !== undefined) return isolated(kept);
   const response = await fetch(request);
   if (response.status === 200 && new URL(request.url).pathname.includes("/assets/"))

@@ -1,0 +1,44 @@
+// Small networks with random weights, exported as trained ones are.
+import { manualSeed, nn } from "@sepc/engine";
+import { buildDetector } from "../../detect/src/detectors/index.js";
+import { exportModel } from "../../detect/src/export/exportModel.js";
+import { preset } from "../../detect/src/presets/index.js";
+import { parseRunConfig } from "../../detect/src/train/config.js";
+
+export interface ModelOptions {
+  /** Head tower; sepc: pyramid convolutions whose kernels all deform. */
+  readonly tower: "sepc-lite" | "sepc";
+  readonly classes: readonly string[];
+  /** Long and short side of the input in pixels. */
+  readonly scale: readonly [number, number];
+}
+
+/** The demo's network with weights drawn from a seed: offsets that are not zero, scores on both sides of thresholds. */
+export function randomModel({ tower, classes, scale }: ModelOptions): Uint8Array {
+  manualSeed(7);
+  const run = parseRunConfig(preset("retinanet_demo_sepc-lite"));
+  const model = parseRunConfig({
+    ...run,
+    model: { ...run.model, tower: { ...run.model.tower, kind: tower } },
+  }).model;
+  const network = buildDetector(model, classes.length);
+  for (const [name, { tensor }] of network.namedParameters()) {
+    if (/conv_offset\.(weight|bias)$/.test(name)) nn.init.normal_(tensor, 0, 0.3);
+    if (/head\.(cls|box)\.weight$/.test(name)) nn.init.normal_(tensor, 0, 1);
+  }
+  const { sizeDivisor, mean, std, channels } = run.input;
+  try {
+    return exportModel(
+      network.eval(),
+      {
+        name: `random ${tower}`,
+        detector: model.detector,
+        classes,
+        input: { scale, sizeDivisor, mean, std, channels },
+      },
+      { views: true },
+    );
+  } finally {
+    network.free();
+  }
+}
