@@ -38,6 +38,8 @@ export async function startApp(): Promise<Bench> {
   if (executable === undefined) throw new Error(`expected Chromium in one of ${places.join(", ")}`);
   const folder = mkdtempSync(join(tmpdir(), "sepc-web-"));
   const outDir = join(folder, "app");
+  // Vite builds for what this says, and the test runner has set it.
+  process.env.NODE_ENV = "production";
   await build({ root, logLevel: "warn", build: { outDir, emptyOutDir: true } });
   const server: PreviewServer = await preview({
     root,

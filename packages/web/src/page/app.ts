@@ -19,7 +19,7 @@ export class App {
   readonly stage = new Stage((point) => act(() => this.inside.pick(point)));
   readonly inside = new InsidePanel(this.client, this.stage, () => act(() => this.again()));
   readonly objects = new ObjectsPanel({
-    changed: () => this.stage.show({ objects: this.objects.passing(), marked: null }),
+    changed: () => this.#filtered(),
     marked: (marked) => this.stage.show({ marked }),
     visited: (object) => {
       this.stage.lookAt(object);
@@ -27,7 +27,10 @@ export class App {
     },
   });
   readonly times = new TimesPanel();
-  readonly pictures = new PictureList((entry) => act(() => this.#open(entry)));
+  readonly pictures = new PictureList(
+    (entry) => act(() => this.#open(entry)),
+    ({ objects }) => this.objects.passing(objects).length,
+  );
   readonly live = new LivePanel((frame, source) => this.#frame(frame, source));
   #loaded: LoadedModel | null = null;
   /** Name of what is on the stage. */
@@ -187,6 +190,11 @@ export class App {
     this.stage.show({ classes: loaded.spec.classes });
     this.#busy(false);
     act(() => this.again());
+  }
+
+  #filtered(): void {
+    this.stage.show({ objects: this.objects.passing(), marked: null });
+    this.pictures.recount();
   }
 
   #put(picture: ImageBitmap, name: string): void {

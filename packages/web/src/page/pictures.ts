@@ -20,8 +20,14 @@ export class PictureList {
   #current = -1;
   readonly #buttons: HTMLButtonElement[] = [];
 
-  /** @param open shows a picture */
-  constructor(readonly open: (entry: Entry) => void) {
+  /**
+   * @param open shows a picture
+   * @param count objects that pass the filters
+   */
+  constructor(
+    readonly open: (entry: Entry) => void,
+    readonly count: (result: PictureResult) => number,
+  ) {
     button("previous").addEventListener("click", () => this.step(-1));
     button("next").addEventListener("click", () => this.step(1));
   }
@@ -76,6 +82,11 @@ export class PictureList {
     this.go(this.#current + by);
   }
 
+  /** Counts again, after filters have changed. */
+  recount(): void {
+    for (const i of this.#entries.keys()) this.#describe(i);
+  }
+
   note(entry: Entry, result: PictureResult | null, fault: string | null = null): void {
     entry.result = result;
     entry.fault = fault;
@@ -93,7 +104,7 @@ export class PictureList {
     const entry = this.#entries[place];
     const note = this.#buttons[place]?.lastElementChild;
     if (entry === undefined || !note) return;
-    const count = entry.result?.objects.length;
-    note.textContent = entry.fault ? "unreadable" : count === undefined ? "" : `${count} found`;
+    const found = entry.result === null ? "" : `${this.count(entry.result)} found`;
+    note.textContent = entry.fault === null ? found : "unreadable";
   }
 }
