@@ -74,6 +74,9 @@ const detectRules = [
   { part: "index", may: ["*"] },
 ];
 
+/** Inside packages/web/src: page, worker and service worker are programs of their own that share only their messages. */
+const webRules = { page: ["protocol"], worker: ["protocol"], service: [], protocol: [] };
+
 /** @param {string} folder @returns {string[]} */
 function sources(folder) {
   if (!existsSync(folder)) return [];
@@ -121,6 +124,14 @@ function detectFault(from, to) {
   return `${rule.part} may import only ${rule.may.join(", ") || "nothing of ours"}`;
 }
 
+/** @param {string} from @param {string} to both below packages/web/src */
+function webFault(from, to) {
+  const [a, b] = [firstPart(from), firstPart(to)];
+  const may = webRules[/** @type {keyof typeof webRules} */ (a)];
+  if (may === undefined) return `"${a}" has no rule`;
+  return a === b || may.some((part) => part === b) ? undefined : `${a} may not import ${b}`;
+}
+
 const faults = [];
 let files = 0;
 for (const name of readdirSync(join(root, "packages"))) {
@@ -134,11 +145,14 @@ for (const name of readdirSync(join(root, "packages"))) {
         if (to.startsWith("..")) fault = "leaves the package's src";
         else if (name === "engine") fault = engineFault(from, to);
         else if (name === "detect") fault = detectFault(from, to);
+        else if (name === "web") fault = webFault(from, to);
       } else if (/^(@sepc\/|sepc(\/|$))/.test(target)) {
         const rule = packageRules[/** @type {keyof typeof packageRules} */ (name)] ?? [];
         if (!rule.some((other) => target === other || target.startsWith(`${other}/`)))
           fault = `${name} may not import it`;
       } else if (name === "core") fault = "core has no dependencies";
+      else if (name === "web" && !/^onnxruntime-(web|common)(\/|$)/.test(target))
+        fault = "the browser app has no other dependency than onnxruntime-web";
       if (fault) faults.push(`${relative(root, file)} imports "${target}": ${fault}`);
     }
   }

@@ -16,7 +16,7 @@ import {
   withLock,
 } from "../packages/engine/setup/setup.mjs";
 
-export { run, SetupError, say };
+export { run, SetupError, say, step };
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 async function installNpmPackages() {
@@ -31,11 +31,10 @@ async function installNpmPackages() {
   return "installed";
 }
 
-async function compileTypeScript() {
+/** @param {string[]} packages folders below packages/ */
+async function compileTypeScript(packages) {
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  await run(process.execPath, [compiler, "-b", "packages/core", "packages/engine", "packages/detect"], {
-    cwd: root,
-  });
+  await run(process.execPath, [compiler, "-b", ...packages.map((name) => `packages/${name}`)], { cwd: root });
   return undefined;
 }
 
@@ -49,7 +48,15 @@ export async function setup(options = {}) {
     if (!options.quiet) say(`  libtorch: ${libtorch.version}, ${libtorch.source}`);
     await buildEngine(libtorch);
     await buildOperatorLibrary(join(root, "packages", "detect"), "sepc_ops", libtorch);
-    await step("TypeScript", compileTypeScript);
+    await step("TypeScript", () => compileTypeScript(["core", "engine", "detect"]));
+  });
+}
+
+/** What the browser app needs: npm packages and the browser-safe code; no libtorch. */
+export async function setupWeb() {
+  await withLock(join(root, ".setup-lock"), async () => {
+    await step("npm packages", installNpmPackages);
+    await step("TypeScript", () => compileTypeScript(["core"]));
   });
 }
 

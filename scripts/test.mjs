@@ -4,7 +4,26 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root, runMain, setup } from "./setup.mjs";
+import { installMissing, onPath } from "../packages/engine/setup/apt.mjs";
+import { root, runMain, say, setup, step } from "./setup.mjs";
+
+/** What the tests of the browser app run in. */
+const browser = {
+  what: "Chromium, for the tests of the browser app",
+  packages: ["chromium", "fonts-dejavu-core"],
+  present: () =>
+    Boolean(process.env.CHROMIUM) || ["chromium", "chromium-browser", "google-chrome"].some(onPath),
+};
+
+/** Without a browser its tests are skipped, but never in CI. */
+async function installBrowser() {
+  try {
+    await step("browser", () => installMissing([browser]));
+  } catch (error) {
+    if (process.env.CI) throw error;
+    say(`${error instanceof Error ? error.message : error}\nUntil then those tests are skipped.`);
+  }
+}
 
 /** @param {string[]} args @returns {Promise<number>} exit code */
 function node(args) {
@@ -56,6 +75,7 @@ async function runTests(filters) {
 async function main() {
   const filters = process.argv.slice(2);
   await setup();
+  if (filters.length === 0 || filters.some((filter) => filter.includes("web"))) await installBrowser();
   if (process.env.CI && !existsSync(join(root, "..", "shared"))) {
     throw new Error(
       "CI runs need the folder ../shared: tests that use it may be skipped elsewhere, never there",

@@ -41,13 +41,12 @@ async function recordVideo(page: Page): Promise<Buffer> {
 }
 
 describe.skipIf(noBrowser)("the app with more than one picture", () => {
-  const model = noBrowser
-    ? new Uint8Array()
-    : randomModel({ tower: "sepc-lite", classes, scale: [128, 128] });
+  let model: Uint8Array;
   let bench: Bench;
 
   beforeAll(async () => {
     bench = await startApp();
+    model = await randomModel({ tower: "sepc-lite", classes, scale: [128, 128] });
   });
   afterAll(() => bench?.close());
 

@@ -1,7 +1,7 @@
 // Small networks with random weights, exported as trained ones are.
 import { manualSeed, nn } from "@sepc/engine";
 import { buildDetector } from "../../detect/src/detectors/index.js";
-import { exportModel } from "../../detect/src/export/exportModel.js";
+import { type ExportModelOptions, exportModel } from "../../detect/src/export/exportModel.js";
 import { preset } from "../../detect/src/presets/index.js";
 import { parseRunConfig } from "../../detect/src/train/config.js";
 
@@ -11,10 +11,13 @@ export interface ModelOptions {
   readonly classes: readonly string[];
   /** Long and short side of the input in pixels. */
   readonly scale: readonly [number, number];
+  /** As given to `sepc export`; with maps and offsets unless told. */
+  readonly options?: ExportModelOptions;
 }
 
 /** The demo's network with weights drawn from a seed: offsets that are not zero, scores on both sides of thresholds. */
-export function randomModel({ tower, classes, scale }: ModelOptions): Uint8Array {
+export async function randomModel(wanted: ModelOptions): Promise<Uint8Array> {
+  const { tower, classes, scale, options = { views: true } } = wanted;
   manualSeed(7);
   const run = parseRunConfig(preset("retinanet_demo_sepc-lite"));
   const model = parseRunConfig({
@@ -28,7 +31,7 @@ export function randomModel({ tower, classes, scale }: ModelOptions): Uint8Array
   }
   const { sizeDivisor, mean, std, channels } = run.input;
   try {
-    return exportModel(
+    return await exportModel(
       network.eval(),
       {
         name: `random ${tower}`,
@@ -36,7 +39,7 @@ export function randomModel({ tower, classes, scale }: ModelOptions): Uint8Array
         classes,
         input: { scale, sizeDivisor, mean, std, channels },
       },
-      { views: true },
+      options,
     );
   } finally {
     network.free();

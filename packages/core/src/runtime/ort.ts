@@ -58,7 +58,8 @@ export class OrtSession implements Session {
 }
 
 /**
- * Opens a file of `sepc export` in the caller's onnxruntime: `openSession(await import("onnxruntime-web"), bytes)`.
+ * Opens a file of `sepc export` in the caller's onnxruntime, as `openSession(ort, bytes)` after
+ * `import * as ort from` its package.
  * @throws ModelError with what onnxruntime says, when it cannot load the graph
  */
 export async function openSession(
