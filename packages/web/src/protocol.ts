@@ -62,15 +62,17 @@ export interface InputGeometry {
   readonly scaleY: number;
 }
 
+export interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** A level's map with its place in pixels of the network's input. */
 export interface PlacedHeatMap extends HeatMap {
   readonly channels: number;
-  readonly extent: {
-    readonly x: number;
-    readonly y: number;
-    readonly width: number;
-    readonly height: number;
-  };
+  readonly extent: Rectangle;
 }
 
 /** The taps of one deformable kernel for one cell. */
@@ -81,6 +83,8 @@ export interface CellTaps {
   readonly column: number;
   readonly rows: number;
   readonly columns: number;
+  /** The cell in pixels of the network's input. */
+  readonly cell: Rectangle;
   readonly taps: readonly Tap[];
 }
 

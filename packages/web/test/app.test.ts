@@ -137,7 +137,7 @@ describe.skipIf(noBrowser)("the app in Chromium", () => {
 
   test("shows the maps of the levels and where kernels read", async () => {
     await page.click("#inside > summary");
-    await page.waitForSelector("#heat-maps button");
+    await page.waitForSelector("#heat-maps button:visible");
     expect(await page.locator("#heat-maps button").count()).toBe(15);
     expect(await page.locator("#heat-maps button").first().textContent()).toContain(
       "16×24 cells of 8 pixels",
@@ -167,7 +167,7 @@ describe.skipIf(noBrowser)("the app in Chromium", () => {
     );
     const mean = ways.reduce((sum, way) => sum + way, 0) / ways.length;
     expect(mean).toBeGreaterThan(0.01);
-    expect(legend[1]).toContain(`cell row ${row}, column ${column} of 8×12`);
+    expect(legend[1]).toContain(`the cell in row ${row}, column ${column} of 8×12`);
     expect(legend[1]).toContain(
       `${mean.toFixed(2)} cells in the mean, ${Math.max(...ways).toFixed(2)} at most`,
     );
@@ -232,7 +232,7 @@ describe.skipIf(noBrowser)("the app in Chromium", () => {
     expect(found.objects[0]?.score).toBeCloseTo(wanted[0]?.score ?? 0, 2);
   });
 
-  test("nothing failed in silence, and nobody else was asked", () => {
+  test("nothing failed in silence, nobody else was asked, and the console is quiet", () => {
     expect(silent).toEqual([]);
   });
 });

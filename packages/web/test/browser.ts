@@ -78,6 +78,10 @@ export async function openPage(
   page.setDefaultTimeout(30_000);
   const silent: string[] = [];
   page.on("pageerror", (error) => silent.push(error.message));
+  page.on("console", (message) => {
+    // That a server answers 404 is written there by the browser itself.
+    if (!message.text().startsWith("Failed to load resource")) silent.push(message.text());
+  });
   page.on("request", (request) => {
     const url = new URL(request.url());
     if (/^http/.test(url.protocol) && url.origin !== new URL(address).origin) silent.push(`asked ${url}`);

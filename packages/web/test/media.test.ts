@@ -119,6 +119,25 @@ describe.skipIf(noBrowser)("the app with more than one picture", () => {
     await page.close();
   });
 
+  test("a model and a picture by address, and those that lie beside the app", async () => {
+    const beside = join(bench.folder, "app", "samples");
+    writeFileSync(join(beside, "demo.onnx"), model);
+    writeFileSync(join(beside, "one.bmp"), bmp.bytes);
+    writeFileSync(join(beside, "sample.json"), JSON.stringify({ model: "demo.onnx", picture: "one.bmp" }));
+    const { page, silent } = await openPage(bench);
+    await page.click("#try-sample");
+    await said(page, /^one\.bmp: .* in \d+ ms/);
+    await page.goto(`${bench.address}?model=./samples/demo.onnx&picture=./samples/one.bmp`);
+    await said(page, /^one\.bmp: .* in \d+ ms/);
+    expect(await page.textContent("#model-facts")).toContain("demo.onnx");
+    await page.goto(`${bench.address}?model=ftp://somewhere/demo.onnx`);
+    await expect
+      .poll(() => page.textContent("#alert"))
+      .toContain("expected an address that begins with https");
+    expect(silent).toEqual([]);
+    await page.close();
+  });
+
   test("without a network, once loaded: the app, the runtime and the last model", async () => {
     const { page } = await openPage(bench);
     const context: BrowserContext = page.context();
@@ -167,7 +186,7 @@ describe.skipIf(noBrowser)("the app with more than one picture", () => {
     await drop(page, [bmp, { ...bmp, name: "again.bmp" }]);
     await said(page, /^again\.bmp: /);
     await page.click("#inside > summary");
-    await page.waitForSelector("#heat-maps button");
+    await page.waitForSelector("#heat-maps button:visible");
     await page.fill("#taps-x", "100");
     await page.fill("#taps-y", "80");
     await page.keyboard.press("Tab");

@@ -26,7 +26,7 @@ export async function randomModel(wanted: ModelOptions): Promise<Uint8Array> {
   }).model;
   const network = buildDetector(model, classes.length);
   for (const [name, { tensor }] of network.namedParameters()) {
-    if (/conv_offset\.(weight|bias)$/.test(name)) nn.init.normal_(tensor, 0, 0.3);
+    if (/conv_offset\.(weight|bias)$/.test(name)) nn.init.normal_(tensor, 0, 0.03);
     if (/head\.(cls|box)\.weight$/.test(name)) nn.init.normal_(tensor, 0, 1);
   }
   const { sizeDivisor, mean, std, channels } = run.input;

@@ -51,13 +51,21 @@ describe.skipIf(noBrowser || !here)("a photograph (needs ../shared/data/coco-min
     );
     expect(fits.length).toBeGreaterThanOrEqual(0.9 * wanted.length);
     await page.click("#inside > summary");
-    await page.waitForSelector("#heat-maps button");
+    await page.waitForSelector("#heat-maps button:visible");
     await page.selectOption("#taps-kernel", { label: "pyramid convolution 1" });
     await page.selectOption("#taps-level", "p5");
     await page.locator("#heat-maps button").first().click();
     await page.locator("#stage").click({ position: { x: 300, y: 300 } });
     await expect.poll(() => page.locator("#taps-legend li").count()).toBe(3);
     await shot(page, "photograph", true);
+
+    // Asked anew, and stopped while it works.
+    await page.setInputFiles("#pictures-input", photograph);
+    await page.click("#stop");
+    await said(page, /^Stopped/);
+    expect(await page.locator("#stop").isVisible()).toBe(false);
+    await page.setInputFiles("#pictures-input", photograph);
+    await said(page, /^000000000139\.jpg: .* in \d+ ms/);
     expect(silent).toEqual([]);
   });
 });

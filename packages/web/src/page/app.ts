@@ -169,6 +169,8 @@ export class App {
     this.#busy(false);
     const all = entries.flatMap(({ result }) => this.objects.passing(result?.objects ?? []));
     tell(`All ${entries.length} pictures are done: ${countsInWords(all) || "no objects"}.`);
+    // The maps in the worker are those of its last picture.
+    if (this.inside.wanted) await this.again();
   }
 
   /** Ends what runs; the model is loaded again for the next picture. */

@@ -10,12 +10,21 @@ const short = (value: number): string => Number(value.toPrecision(3)).toString()
 /** "class branch" of "p3 class branch"; what only names its level belongs to the pyramid. */
 export const partOf = ({ level }: MapView): string => level.replace(/^p\d+\s*/, "") || "pyramid";
 
+/** A level's map on the page. */
+interface Figure {
+  readonly view: MapView;
+  readonly image: HTMLCanvasElement;
+  readonly press: HTMLButtonElement;
+  readonly size: HTMLElement;
+  readonly range: HTMLElement;
+  map: PlacedHeatMap | null;
+}
+
 /** Small pictures of every level's map; one of them may lie over the picture. */
 export class HeatMaps {
-  #views: readonly MapView[] = [];
+  #figures: Figure[] = [];
   #geometry: InputGeometry | null = null;
-  #chosen: string | null = null;
-  readonly #maps = new Map<string, { readonly map: PlacedHeatMap; readonly image: HTMLCanvasElement }>();
+  #chosen: Figure | null = null;
 
   constructor(
     readonly client: DetectorClient,
@@ -33,30 +42,32 @@ export class HeatMaps {
   }
 
   adopt({ views }: ModelSpec): void {
-    this.#views = views?.features ?? [];
-    this.#maps.clear();
+    this.#figures = (views?.features ?? []).map((view) => this.#figure(view));
     this.#chosen = null;
-    byId("heat-maps").replaceChildren();
+    this.#geometry = null;
+    const parts = new Map<string, Figure[]>();
+    for (const figure of this.#figures)
+      parts.set(partOf(figure.view), [...(parts.get(partOf(figure.view)) ?? []), figure]);
+    byId("heat-maps").replaceChildren(
+      ...[...parts].map(([name, figures]) =>
+        make("fieldset", {}, make("legend", {}, name), ...figures.map(({ press }) => press)),
+      ),
+    );
+    byId("heat-maps").hidden = true;
     this.show(null);
   }
 
   /** Asks for the maps of the picture that was just detected on. */
   async refresh(geometry: InputGeometry): Promise<void> {
-    this.#geometry = geometry;
     const channel = select("heat-mode").value === "one" ? input("heat-channel").valueAsNumber || 0 : null;
+    const figures = this.#figures;
     const maps = await Promise.all(
-      this.#views.map(({ output }) => this.client.call("heat", { output, channel })),
+      figures.map(({ view }) => this.client.call("heat", { output: view.output, channel })),
     );
-    const parts = new Map<string, HTMLElement[]>();
-    for (const [i, view] of this.#views.entries()) {
-      const map = maps[i] as PlacedHeatMap;
-      const part = partOf(view);
-      parts.set(part, [...(parts.get(part) ?? []), this.#figure(view, map)]);
-      input("heat-channel").max = String(map.channels - 1);
-    }
-    byId("heat-maps").replaceChildren(
-      ...[...parts].map(([name, figures]) => make("fieldset", {}, make("legend", {}, name), ...figures)),
-    );
+    this.#geometry = geometry;
+    for (const [i, figure] of figures.entries()) paint(figure, maps[i] as PlacedHeatMap);
+    input("heat-channel").max = String((maps[0]?.channels ?? 1) - 1);
+    byId("heat-maps").hidden = false;
     this.#layer();
   }
 
@@ -65,42 +76,38 @@ export class HeatMaps {
     if (geometry !== null) act(() => this.refresh(geometry));
   }
 
-  #figure({ output, level, stride }: MapView, map: PlacedHeatMap): HTMLElement {
-    const image = make("canvas", { width: map.width, height: map.height, "aria-hidden": true });
-    image.getContext("2d")?.putImageData(new ImageData(heatPixels(map), map.width, map.height), 0, 0);
-    this.#maps.set(output, { map, image });
-    const cells = `${map.height}×${map.width} cells of ${stride} pixels`;
-    const range = `${short(map.least)} to ${short(map.most)}`;
+  #figure(view: MapView): Figure {
+    const image = make("canvas", { "aria-hidden": true });
+    const [size, range] = [make("span"), make("span", { class: "hint" })];
     const press = make(
       "button",
-      { type: "button", class: "map", "aria-pressed": output === this.#chosen ? "true" : "false" },
+      { type: "button", class: "map", "aria-pressed": "false" },
       image,
-      make("span", {}, `${level.split(" ")[0]}: ${cells}`),
-      make("span", { class: "hint" }, range),
+      size,
+      range,
     );
-    press.dataset.output = output;
-    press.addEventListener("click", () => this.#choose(output === this.#chosen ? null : output));
-    return press;
+    const figure: Figure = { view, image, press, size, range, map: null };
+    press.addEventListener("click", () => this.#choose(figure));
+    return figure;
   }
 
-  #choose(output: string | null): void {
-    this.#chosen = output;
-    for (const press of byId("heat-maps").querySelectorAll("button"))
-      press.setAttribute("aria-pressed", String(press.dataset.output === output));
+  #choose(figure: Figure): void {
+    this.#chosen = this.#chosen === figure ? null : figure;
+    for (const one of this.#figures) one.press.setAttribute("aria-pressed", String(one === this.#chosen));
     this.#layer();
   }
 
   #layer(): void {
-    const found = this.#chosen === null ? undefined : this.#maps.get(this.#chosen);
+    const map = this.#chosen?.map;
     const geometry = this.#geometry;
-    if (found === undefined || geometry === null) {
+    if (!this.#chosen || !map || geometry === null) {
       this.show(null);
       return;
     }
     const { scaleX, scaleY } = geometry;
-    const { x, y, width, height } = found.map.extent;
+    const { x, y, width, height } = map.extent;
     this.show({
-      image: found.image,
+      image: this.#chosen.image,
       x: x / scaleX,
       y: y / scaleY,
       width: width / scaleX,
@@ -108,4 +115,14 @@ export class HeatMaps {
       strength: input("heat-strength").valueAsNumber,
     });
   }
+}
+
+/** Puts a picture's map into its place on the page. */
+function paint(figure: Figure, map: PlacedHeatMap): void {
+  const { image, view, size, range } = figure;
+  figure.map = map;
+  [image.width, image.height] = [map.width, map.height];
+  image.getContext("2d")?.putImageData(new ImageData(heatPixels(map), map.width, map.height), 0, 0);
+  size.textContent = `${view.level.split(" ")[0]}: ${map.height}×${map.width} cells of ${view.stride} pixels`;
+  range.textContent = `${short(map.least)} to ${short(map.most)}`;
 }

@@ -1,4 +1,4 @@
-import { type Point, toStage, type View } from "./viewport.js";
+import { type Point, type Size, toStage, type View } from "./viewport.js";
 
 /** A map over the picture, in its pixels. */
 export interface HeatLayer {
@@ -15,6 +15,8 @@ export interface HeatLayer {
 export interface TapLayer {
   /** Place in the list of kernels: gives colour and shape. */
   readonly kind: number;
+  /** The cell that the kernel gives. */
+  readonly cell: Point & Size;
   readonly taps: readonly { readonly regular: Point; readonly moved: Point }[];
 }
 
@@ -46,8 +48,12 @@ function twice(pen: CanvasRenderingContext2D, colour: string, width: number): vo
   pen.stroke();
 }
 
-export function drawTaps(pen: CanvasRenderingContext2D, view: View, { kind, taps }: TapLayer): void {
+export function drawTaps(pen: CanvasRenderingContext2D, view: View, { kind, cell, taps }: TapLayer): void {
   const colour = colourOfTap(kind);
+  const corner = toStage(view, cell);
+  pen.beginPath();
+  pen.rect(corner.x, corner.y, cell.width * view.scale, cell.height * view.scale);
+  twice(pen, colour, 1.5);
   for (const { regular, moved } of taps) {
     const [from, to] = [toStage(view, regular), toStage(view, moved)];
     pen.beginPath();

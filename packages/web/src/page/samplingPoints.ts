@@ -96,8 +96,9 @@ export class SamplingPoints {
     });
     const back = ({ x, y }: Point): Point => ({ x: x / scaleX, y: y / scaleY });
     const inOrder = level.parts.flatMap(({ output }) => found.find((one) => one.output === output) ?? []);
-    const layers = inOrder.map(({ taps }, kind) => ({
+    const layers = inOrder.map(({ taps, cell }, kind) => ({
       kind,
+      cell: { ...back(cell), width: cell.width / scaleX, height: cell.height / scaleY },
       taps: taps.map(({ regular, moved }) => ({ regular: back(regular), moved: back(moved) })),
     }));
     byId("taps-legend").replaceChildren(...inOrder.map((cell, kind) => this.#entry(level, cell, kind)));
@@ -118,7 +119,7 @@ export class SamplingPoints {
     );
     mark.style.color = tapColours[kind % tapColours.length] ?? "";
     const reads = parts.find((part) => part.output === output)?.reads ?? "";
-    const words = `${reads}: cell row ${row}, column ${column} of ${rows}×${columns}; taps move ${mean.toFixed(2)} cells in the mean, ${most.toFixed(2)} at most`;
+    const words = `${reads}, for the cell in row ${row}, column ${column} of ${rows}×${columns}; taps move ${mean.toFixed(2)} cells in the mean, ${most.toFixed(2)} at most`;
     return make("li", {}, mark, words);
   }
 }

@@ -1,9 +1,10 @@
-import { fromRgba, type ModelSpec, type RgbImage } from "@sepc/core";
+import { fromRgba, type ModelSpec, type OffsetView, type RgbImage } from "@sepc/core";
 import {
   type BatchResult,
   cellAt,
   frameOf,
   heatMap,
+  type InputPoint,
   ModelDetector,
   mapExtent,
   type OrtSession,
@@ -110,18 +111,20 @@ export class Detection {
       .filter(({ output }) => outputs.includes(output))
       .map((view) => {
         const { map, input } = this.#map(view.output);
-        const size = [input.height, input.width] as const;
-        const cell = cellAt(view, map, point, size);
-        const [rows, columns] = map.dims.slice(2) as [number, number];
-        return {
-          output: view.output,
-          ...cell,
-          rows,
-          columns,
-          taps: samplingPoints(view, map, cell, size),
-        };
+        return cellTaps(view, map, point, input);
       });
   }
+}
+
+function cellTaps(view: OffsetView, offsets: TensorData, point: InputPoint, input: InputGeometry): CellTaps {
+  const size = [input.height, input.width] as const;
+  const [rows, columns] = offsets.dims.slice(2) as [number, number];
+  const { row, column } = cellAt(view, offsets, point, size);
+  const { x, y } = mapExtent(view, { width: columns, height: rows }, size);
+  const { stride, output } = view;
+  const cell = { x: x + column * stride, y: y + row * stride, width: stride, height: stride };
+  const taps = samplingPoints(view, offsets, { row, column }, size);
+  return { output, row, column, rows, columns, cell, taps };
 }
 
 function inputOf(spec: ModelSpec, picture: ImageBitmap): InputGeometry {
