@@ -1,5 +1,5 @@
 // A picture in, boxes out; filters, zoom, maps and sampling points; what people read when something is wrong.
-import { writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type DetectedObject,
@@ -230,6 +230,17 @@ describe.skipIf(noBrowser)("the app in Chromium", () => {
     expect(Math.abs(found.objects.length - wanted.length)).toBeLessThanOrEqual(options.precision ? 3 : 0);
     expect(found.objects[0]?.name).toBe(wanted[0]?.name);
     expect(found.objects[0]?.score).toBeCloseTo(wanted[0]?.score ?? 0, 2);
+  });
+
+  test("the app without the runtime is 100 kB at most", () => {
+    const app = join(bench.folder, "app");
+    const own = [
+      "index.html",
+      ...readdirSync(join(app, "assets")).map((name) => join("assets", name)),
+    ].filter((name) => !/assets.ort/.test(name));
+    const size = own.reduce((sum, name) => sum + statSync(join(app, name)).size, 0);
+    expect(own.length).toBeGreaterThan(3);
+    expect(size).toBeLessThan(100_000);
   });
 
   test("nothing failed in silence, nobody else was asked, and the console is quiet", () => {

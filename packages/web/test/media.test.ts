@@ -114,6 +114,14 @@ describe.skipIf(noBrowser)("the app with more than one picture", () => {
     await page.click("#open-webcam");
     await expect.poll(() => seenPictures(page), { timeout: 15_000 }).toBeGreaterThan(2);
     expect(await page.getAttribute("#stage", "aria-label")).toMatch(/^webcam, \d+ by \d+ pixels; \d+ object/);
+    // Another model takes over while it runs.
+    await page.setInputFiles("#model-input", {
+      name: "tiny.onnx",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.from(tinyModel()),
+    });
+    await expect.poll(() => page.textContent("#model-facts"), { timeout: 15_000 }).toContain("tiny.onnx");
+    await expect.poll(() => seenPictures(page), { timeout: 15_000 }).toBeGreaterThan(3);
     await page.click("#live-close");
     expect(silent).toEqual([]);
     await page.close();

@@ -1,5 +1,5 @@
 import type { DetectedPicture, LoadedModel } from "../protocol.js";
-import { DetectorClient } from "./client.js";
+import { DetectorClient, Stopped } from "./client.js";
 import { act, button, byId, calm, fail, input, tell } from "./dom.js";
 import { decodePicture, inOrder, kindOf, type PlacedFile } from "./files.js";
 import { InsidePanel } from "./inside.js";
@@ -97,8 +97,10 @@ export class App {
       if (turn === this.#turn) await this.#present(found, source.name, false);
       else found.picture.close();
     } catch (error) {
+      // Another model takes over: it gets the next frame.
+      if (error instanceof Stopped) return;
       this.live.pause();
-      throw error;
+      fail(error);
     }
   }
 

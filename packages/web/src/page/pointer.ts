@@ -12,14 +12,32 @@ export interface Gestures {
 /** CSS pixels that a finger may slip in a click. */
 const slip = 4;
 
+/** Where an event is, in CSS pixels from the element's corner. */
+function placeIn(element: HTMLElement, { clientX, clientY }: MouseEvent): Point {
+  const { left, top } = element.getBoundingClientRect();
+  return { x: clientX - left, y: clientY - top };
+}
+
+function watchWheel(element: HTMLElement, { zoom }: Gestures): void {
+  element.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      zoom(
+        2 ** (-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) * 0.004),
+        placeIn(element, event),
+      );
+    },
+    { passive: false },
+  );
+}
+
 /** Mouse, pen and fingers on an element: drag, wheel, pinch and click. */
 export function watchPointers(element: HTMLElement, gestures: Gestures): void {
+  watchWheel(element, gestures);
   const down = new Map<number, Point>();
   let travelled = 0;
-  const place = ({ clientX, clientY }: MouseEvent): Point => {
-    const { left, top } = element.getBoundingClientRect();
-    return { x: clientX - left, y: clientY - top };
-  };
+  const place = (event: MouseEvent): Point => placeIn(element, event);
 
   element.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || (event.target as Element).closest("button, a")) return;
@@ -48,16 +66,4 @@ export function watchPointers(element: HTMLElement, gestures: Gestures): void {
   };
   element.addEventListener("pointerup", up);
   element.addEventListener("pointercancel", up);
-
-  element.addEventListener(
-    "wheel",
-    (event) => {
-      event.preventDefault();
-      gestures.zoom(
-        2 ** (-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) * 0.004),
-        place(event),
-      );
-    },
-    { passive: false },
-  );
 }
