@@ -1,5 +1,7 @@
 // Builds the app, serves it as `npm run web` does, and opens it in a real Chromium.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -65,6 +67,36 @@ export async function startApp(): Promise<Bench> {
       await browser.close();
       await server.close();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const types: Readonly<Record<string, string>> = {
+  html: "text/html",
+  js: "text/javascript",
+  mjs: "text/javascript",
+  css: "text/css",
+  svg: "image/svg+xml",
+  json: "application/json",
+  wasm: "application/wasm",
+  webmanifest: "application/manifest+json",
+};
+
+/** The app on a server that knows nothing of it and sends no headers for threads. */
+export async function plainServer({ folder }: Bench): Promise<{ address: string; close(): void }> {
+  const server = createServer(({ url = "/" }, response) => {
+    const path = join(folder, "app", url === "/" ? "index.html" : new URL(url, "http://any").pathname);
+    if (!existsSync(path)) response.writeHead(404).end();
+    else
+      response.setHeader("Content-Type", types[path.split(".").at(-1) ?? ""] ?? "").end(readFileSync(path));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: `http://127.0.0.1:${port}/`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
     },
   };
 }

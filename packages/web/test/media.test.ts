@@ -4,7 +4,18 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Bench, drop, loadModel, noBrowser, openPage, said, saved, shot, startApp } from "./browser.js";
+import {
+  type Bench,
+  drop,
+  loadModel,
+  noBrowser,
+  openPage,
+  plainServer,
+  said,
+  saved,
+  shot,
+  startApp,
+} from "./browser.js";
 import { randomModel } from "./model.js";
 import { drawnPicture, encodeBmp } from "./picture.js";
 import { tinyModel } from "./tinyModel.js";
@@ -161,6 +172,24 @@ describe.skipIf(noBrowser)("the app with more than one picture", () => {
     const objects = (words: string): string => words.replace(/, in .*/, "");
     expect(objects(after)).toBe(objects(before));
     await context.close();
+  });
+
+  test("on a server without headers threads come with the second visit", async () => {
+    const server = await plainServer(bench);
+    const { page, silent } = await openPage({ ...bench, address: server.address });
+    await loadModel(page, tinyModel());
+    expect(await page.textContent("#places")).toContain("wasm, 1 thread, in a worker");
+    expect(await page.textContent("#places")).toContain("load the page again for more");
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await page.reload();
+    await said(page, /^model\.onnx is loaded/);
+    const threads = await page.evaluate(() =>
+      crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 8) : 0,
+    );
+    expect(await page.textContent("#places")).toMatch(new RegExp(`wasm, ${threads} threads?, in a worker`));
+    expect(silent).toEqual([]);
+    await page.close();
+    server.close();
   });
 
   test("WebGPU gives the same, and the page says what runs where", async () => {

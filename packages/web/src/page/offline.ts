@@ -1,19 +1,24 @@
-/** Keeps the app in this browser, where that is possible: https, localhost, no private window. */
+const possible = import.meta.env.PROD && "serviceWorker" in navigator;
+
+/** Whether the app can be kept; false in private windows, without https ... */
+let kept: Promise<boolean> = Promise.resolve(false);
+
+/** Keeps the app in this browser, where that is possible; else it needs the network each time. */
 export function keepOffline(): void {
-  if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
-  navigator.serviceWorker.register("./service.js", { scope: "./" }).catch(() => {
-    // The app works without; it only needs the network next time.
-  });
+  if (!possible) return;
+  kept = navigator.serviceWorker.register("./service.js", { scope: "./" }).then(
+    () => true,
+    () => false,
+  );
 }
+
+const patience = 3000; // milliseconds
 
 /** Resolves when what the app fetches is kept, or after a while: the runtime is fetched with the first model. */
 export async function appControlled(): Promise<void> {
-  if (!import.meta.env.PROD || !("serviceWorker" in navigator) || navigator.serviceWorker.controller) return;
-  const patience = 3000; // milliseconds
-  await Promise.race([
-    new Promise<void>((resolve) =>
-      navigator.serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true }),
-    ),
-    new Promise<void>((resolve) => setTimeout(resolve, patience)),
-  ]);
+  if (!possible || navigator.serviceWorker.controller || !(await kept)) return;
+  await new Promise<void>((resolve) => {
+    navigator.serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true });
+    setTimeout(resolve, patience);
+  });
 }

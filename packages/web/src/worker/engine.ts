@@ -52,7 +52,9 @@ function planFor(choice: EngineChoice, adapter: Adapter | null): Plan {
   const wanted = choice.threads || Math.min(cores, mostThreads);
   const threads = crossOriginIsolated ? wanted : 1;
   const alone =
-    threads === wanted ? "" : "; one thread, as the server does not isolate the page (headers COOP and COEP)";
+    threads === wanted
+      ? ""
+      : "; one thread, as the server does not isolate the page (headers COOP and COEP): load the page again for more";
   if (choice.backend === "wasm") return { backend: "wasm", threads, reason: `wasm was asked for${alone}` };
   if (choice.backend === "webgpu") {
     if (adapter === null)
