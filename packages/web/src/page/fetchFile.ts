@@ -1,15 +1,20 @@
-/** Told while a file comes in. */
+/** Told now and then while a file comes in: a screen reader speaks each time. */
 export type Progress = (loaded: number, total: number | null) => void;
+
+/** Milliseconds between two reports. */
+const pause = 1500;
 
 /** The parts of an answer as they come in. */
 async function parts(response: Response, progress: Progress): Promise<Blob> {
   const total = Number(response.headers.get("Content-Length")) || null;
   const found: Uint8Array<ArrayBuffer>[] = [];
-  let loaded = 0;
+  let [loaded, told] = [0, performance.now()];
   const reader = response.body?.getReader();
   for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
     found.push(part.value);
     loaded += part.value.length;
+    if (performance.now() - told < pause) continue;
+    told = performance.now();
     progress(loaded, total);
   }
   return new Blob(found);

@@ -43,6 +43,7 @@ export class ModelPanel {
     const name = decodeURIComponent(
       new URL(address, location.href).pathname.split("/").at(-1) || "model.onnx",
     );
+    tell(`Fetching ${name}…`);
     const model = await fetchFile(address, (loaded, total) =>
       tell(`Fetching ${name}: ${megabytes(loaded)}${total === null ? "" : ` of ${megabytes(total)}`}`),
     );

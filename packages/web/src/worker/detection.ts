@@ -47,6 +47,9 @@ class Choosing implements Session {
   }
 }
 
+/** WebAssembly also throws what is no Error. */
+const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
 function pixelsOf(picture: ImageBitmap): RgbImage {
   const { width, height } = picture;
   const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -83,7 +86,12 @@ export class Detection {
     const pixels = pixelsOf(picture);
     const read = performance.now() - from;
     (this.#choosing as Choosing).views = views;
-    const { objects, times, outputs } = await detector.run([pixels]);
+    const { objects, times, outputs } = await detector.run([pixels]).catch((cause: unknown) => {
+      throw new Error(
+        `the network failed on this picture: ${wordsOf(cause)}. If memory ran out, choose another back end or a model with a smaller input`,
+        { cause },
+      );
+    });
     const input = inputOf(detector.spec, picture);
     this.#last = views ? { outputs, input } : null;
     return { objects: objects[0] ?? [], times: { ...times, pixels: read }, picture, input, views };
