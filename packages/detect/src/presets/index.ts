@@ -130,19 +130,19 @@ function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
       tower: { norm: "integrated", ...choice, depth: 2 },
       postprocess: { scoreThreshold: 0.05 },
     } as never,
-    input: { scales: [[320, 320]], photometric: 0.5, crop: 0.3 },
+    input: { scales: [[480, 480]], photometric: 0.5, crop: 0.3 },
     schedule: {
       epochs: 40,
       shape: "cosine",
       optimizer: "adamw",
       lr: 1e-3,
       weightDecay: 0.05,
-      batchSize: 8,
+      batchSize: 4,
       warmup: { steps: 100, from: 0.1 },
       clip: 10,
       ema: 0.998,
     },
-    evaluateEvery: 5,
+    evaluateEvery: 10,
   };
 }
 
