@@ -20,9 +20,6 @@ export interface ServerView extends Services {
   readonly connections: () => number;
 }
 
-/** A batch under way for so much longer than any request may take will not end by itself. */
-const stuckAfter = ({ timeoutMs }: { timeoutMs: number }): number => Math.max(60_000, 2 * timeoutMs);
-
 function modelAnswer({ model, options }: ServerView): Model {
   const { name, detector, classes, input, precision } = model.description;
   return {
@@ -66,7 +63,8 @@ function health(status: string, isWell: boolean): Response {
 function addHealth(app: Hono<Env>, view: ServerView): void {
   const { batcher, model, options, measures } = view;
   app.get("/healthz", () => {
-    const isStuck = batcher.busyMs > stuckAfter(options);
+    // A batch so much later than any request may be will not end by itself.
+    const isStuck = batcher.busyMs > options.timeoutMs + options.stuckMs;
     return health(isStuck ? "a batch does not end" : "ok", !isStuck);
   });
   app.get("/readyz", () => {

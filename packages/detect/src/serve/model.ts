@@ -48,6 +48,7 @@ class ThreadedModel implements ServedModel {
   constructor(
     readonly source: ModelSource,
     readonly onLoss: (error: Error | null) => void,
+    readonly file: string,
   ) {
     this.#thread = this.#start();
   }
@@ -58,7 +59,7 @@ class ThreadedModel implements ServedModel {
   }
 
   async #start(): Promise<Thread<ModelRequest, ModelAnswer>> {
-    const thread = new Thread<ModelRequest, ModelAnswer>("modelThread", this.source, () => this.#restart());
+    const thread = new Thread<ModelRequest, ModelAnswer>(this.file, this.source, () => this.#restart());
     try {
       this.description = (await thread.request({ describe: true })) as ModelDescription;
     } catch (error) {
@@ -72,7 +73,8 @@ class ThreadedModel implements ServedModel {
 
   /** A thread that ended by itself (memory, most likely) is replaced; when that fails too, the server has to end. */
   #restart(): void {
-    if (this.#isClosed) return;
+    // One that ended before it was ready would only do so again.
+    if (this.#isClosed || !this.isReady) return;
     this.isReady = false;
     this.onLoss(null);
     this.#thread = this.#start();
@@ -90,20 +92,25 @@ class ThreadedModel implements ServedModel {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.isReady = false;
-    await (await this.#thread).close();
+    await this.#thread.then(
+      (thread) => thread.close(),
+      () => {},
+    );
   }
 }
 
 /**
  * Loads a model in a thread and tries it on an empty picture, so that the first request meets it warm.
  * @param onLoss called with null when the thread died and is started again, with an error when that failed
+ * @param file of the thread, beside this one
  * @throws EngineError naming the file and what is wrong with it
  */
 export async function loadModel(
   source: ModelSource,
   onLoss: (error: Error | null) => void,
+  file = "modelThread",
 ): Promise<ServedModel> {
-  const model = await new ThreadedModel(source, onLoss).load();
+  const model = await new ThreadedModel(source, onLoss, file).load();
   const blank = { data: new Uint8Array(3 * 64 * 64), width: 64, height: 64 };
   await model.detectAll([blank], { scoreThreshold: 0.5 });
   return model;

@@ -30,6 +30,8 @@ export interface ServeOptions {
   readonly writeMs: number;
   /** After the timeout, when stopping: what is unfinished then is cut off. */
   readonly graceMs: number;
+  /** How much longer than the timeout a batch may take before the server calls itself unwell. */
+  readonly stuckMs: number;
   /** Called with one line of JSON for each request. */
   readonly log?: ((line: string) => void) | undefined;
   /** Called with failures of the server itself. */
@@ -53,6 +55,7 @@ export const defaultOptions: ServeOptions = {
   pauseMs: 10_000,
   writeMs: 30_000,
   graceMs: 5_000,
+  stuckMs: 60_000,
   warn: (message) => void process.stderr.write(`${message}\n`),
 };
 
