@@ -26,6 +26,8 @@ export interface RunningServer {
   stop(): Promise<number>;
 }
 
+const lingerMs = 100;
+
 function packageVersion(): string {
   const file = new URL("../../package.json", import.meta.url);
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
@@ -121,7 +123,12 @@ export async function startServer(
   let stopping: Promise<number> | undefined;
   const stop = async (): Promise<number> => {
     const cut = await traffic.stop(options.timeoutMs + options.graceMs);
+    // Straight after the sockets were looked at, the system holds the fewest connections that would be reset unseen; those
+    // that came just before get a refusal.
+    await new Promise((resolve) => setImmediate(resolve));
     const closed = new Promise((resolve) => server.close(resolve));
+    await new Promise((resolve) => setTimeout(resolve, lingerMs));
+    await traffic.quiet(lingerMs);
     server.closeAllConnections();
     await closed;
     await Promise.all([drawer.close(), model.close()]);

@@ -13,7 +13,8 @@ function routeOf(url: string | undefined): string {
 /** Requests under way: counted, logged, and waited for when the server stops. */
 export class Traffic {
   readonly #open = new Set<ServerResponse>();
-  #quiet: (() => void) | null = null;
+  /** Called after each request. */
+  #onEnd: (() => void) | null = null;
   #isStopping = false;
 
   constructor(
@@ -23,10 +24,6 @@ export class Traffic {
 
   get isStopping(): boolean {
     return this.#isStopping;
-  }
-
-  get size(): number {
-    return this.#open.size;
   }
 
   /** A request's head has arrived. */
@@ -39,7 +36,7 @@ export class Traffic {
       this.#open.delete(outgoing);
       this.measures.inProgress = this.#open.size;
       this.#count(incoming, outgoing, performance.now() - start);
-      if (this.#open.size === 0) this.#quiet?.();
+      this.#onEnd?.();
     });
   }
 
@@ -65,31 +62,34 @@ export class Traffic {
   }
 
   /**
-   * From now on answers end their connections. Resolves when no request has been under way for a moment, or when time is
-   * up; returns how many still are.
+   * From now on answers end their connections. Resolves when the requests that are under way now have ended, or when time
+   * is up; returns how many of them have not.
    */
   async stop(withinMs: number): Promise<number> {
     this.#isStopping = true;
-    for (const outgoing of this.#open) outgoing.shouldKeepAlive = false;
-    const end = performance.now() + withinMs;
-    // Requests on their way at this moment get a refusal instead of a closed door.
-    const lingerMs = 100;
-    for (let left = withinMs; left > 0; left = end - performance.now()) {
-      await this.#untilQuiet(left);
-      await new Promise((resolve) => setTimeout(resolve, lingerMs));
-      if (this.#open.size === 0) break;
-    }
-    return this.#open.size;
+    const accepted = [...this.#open];
+    for (const outgoing of accepted) outgoing.shouldKeepAlive = false;
+    const left = (): number => accepted.filter((outgoing) => this.#open.has(outgoing)).length;
+    await this.#until(() => left() === 0, withinMs);
+    return left();
   }
 
-  #untilQuiet(withinMs: number): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve();
+  /** Resolves when no request is under way, or when time is up. */
+  quiet(withinMs: number): Promise<void> {
+    return this.#until(() => this.#open.size === 0, withinMs);
+  }
+
+  #until(holds: () => boolean, withinMs: number): Promise<void> {
+    if (holds()) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, withinMs);
-      this.#quiet = () => {
+      const end = (): void => {
         clearTimeout(timer);
-        this.#quiet = null;
+        this.#onEnd = null;
         resolve();
+      };
+      const timer = setTimeout(end, withinMs);
+      this.#onEnd = () => {
+        if (holds()) end();
       };
     });
   }
