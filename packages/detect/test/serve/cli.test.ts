@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), "sepc-serve-cli-"));
 const modelFile = join(folder, "tiny.onnx");
 const children: ChildProcess[] = [];
 
-beforeAll(() => {
+beforeAll(async () => {
   const { model } = preset("retinanet_small_fpn");
   const network = buildDetector(
     { ...model, backbone: { ...model.backbone, width: 8 }, neck: { ...model.neck, channels: 16 } },
@@ -26,7 +26,7 @@ beforeAll(() => {
   const std = [58.395, 57.12, 57.375] as const;
   const input = { scale: [64, 64], sizeDivisor: 32, mean, std, channels: "rgb" } as const;
   const description = { name: "tiny", detector: "retinanet", classes: ["cell", "dot"], input };
-  writeFileSync(modelFile, exportModel(network.eval(), description));
+  writeFileSync(modelFile, await exportModel(network.eval(), description));
   network.free();
 });
 
