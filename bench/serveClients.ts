@@ -26,7 +26,7 @@ export class Tally {
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The status of the answer to one picture; a connection that ended without one is "lost", one that never began "no server". */
+/** The status of the answer; a connection that ended without one is "lost", one that never began "no server". */
 function ask(target: Target, agent: Agent, picture: Buffer, query: string): Promise<string> {
   return new Promise((resolve) => {
     const sending = request(

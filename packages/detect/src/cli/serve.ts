@@ -29,7 +29,7 @@ interface ServeArguments {
 const examples = `
 Examples:
   npx sepc serve --model model.onnx
-  npx sepc serve --model runs/train --host 0.0.0.0 --port 80 --threads 4
+  npx sepc serve --model runs/train --host 0.0.0.0 --port 8000 --threads 4
   npx sepc serve --model model.onnx --max-batch 16 --max-wait-ms 10 --queue 128 --timeout-s 10
   curl --data-binary @photo.jpg -H "content-type: image/jpeg" "http://127.0.0.1:8080/v1/detect?score=0.5"
 
@@ -146,6 +146,8 @@ function untilAsked(lost: Promise<Error>): Promise<Error | null> {
 }
 
 async function serve(options: ServeArguments): Promise<number> {
+  // Whoever read the lines may go; the server stays.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const { model: path, device, threads } = options;
   let lose: (error: Error) => void = () => {};
   const lost = new Promise<Error>((resolve) => {

@@ -28,7 +28,7 @@ export interface ServeOptions {
   readonly pauseMs: number;
   /** For a client to take its answer. */
   readonly writeMs: number;
-  /** After the timeout, when stopping: what is unfinished then is cut off. */
+  /** When stopping, after twice the timeout: what is unfinished then is cut off. */
   readonly graceMs: number;
   /** How much longer than the timeout a batch may take before the server calls itself unwell. */
   readonly stuckMs: number;

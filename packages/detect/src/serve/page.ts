@@ -70,7 +70,8 @@ async function look() {
     if (mine !== turn) return;
     if (!answer.ok) throw new Error(found.title + ": " + found.detail);
     said.textContent = found.objects.length + (found.objects.length === 1 ? " object in " : " objects in ") +
-      found.image.width + "x" + found.image.height + " pixels, " + found.timings_ms.infer.toFixed(0) + " ms in the network";
+      found.image.width + "x" + found.image.height + " pixels, " +
+      found.timings_ms.infer.toFixed(0) + " ms in the network";
     list(found.objects);
     if (bitmap === null) throw new Error("this browser cannot show the picture; the list below is of it");
     draw(found.objects);

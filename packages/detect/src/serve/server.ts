@@ -122,9 +122,10 @@ export async function startServer(
   const address = await listen(server, options);
   let stopping: Promise<number> | undefined;
   const stop = async (): Promise<number> => {
-    const cut = await traffic.stop(options.timeoutMs + options.graceMs);
-    // Straight after the sockets were looked at, the system holds the fewest connections that would be reset unseen; those
-    // that came just before get a refusal.
+    // A body may take the timeout to arrive, its answer as long again.
+    const cut = await traffic.stop(2 * options.timeoutMs + options.graceMs);
+    // Straight after the sockets were looked at, the system holds the fewest connections that would be reset unseen;
+    // those that came just before get a refusal.
     await new Promise((resolve) => setImmediate(resolve));
     const closed = new Promise((resolve) => server.close(resolve));
     await new Promise((resolve) => setTimeout(resolve, lingerMs));

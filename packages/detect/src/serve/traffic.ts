@@ -62,8 +62,8 @@ export class Traffic {
   }
 
   /**
-   * From now on answers end their connections. Resolves when the requests that are under way now have ended, or when time
-   * is up; returns how many of them have not.
+   * From now on answers end their connections. Resolves when the requests that are under way now have ended, or when
+   * time is up; returns how many of them have not.
    */
   async stop(withinMs: number): Promise<number> {
     this.#isStopping = true;

@@ -1,5 +1,5 @@
-// Stands in for the model's thread: ends in the middle of any call that holds a picture of 13 pixels' width, and does not
-// load where its file is gone.
+// Stands in for the model's thread: ends in the middle of any call that holds a picture 13 pixels wide, and does not load
+// where its file is gone.
 import { existsSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 

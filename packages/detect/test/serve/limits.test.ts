@@ -1,4 +1,4 @@
-// Clients that are slow, greedy, torn off or gone. Times are limits of the server's that the tests wait for; none is measured.
+// Clients that are slow, greedy, torn off or gone. Times are limits of the server's that tests wait for; none is measured.
 import { request } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
 import { startServer } from "../../src/serve/index.js";
