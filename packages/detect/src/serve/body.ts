@@ -50,7 +50,7 @@ export function checkLength({ headers }: IncomingMessage, maxBytes: number): voi
 
 /** Collects what arrives, within the limits; `end` is called once, with what to tell when it failed. */
 class Collector {
-  readonly #parts: Buffer[] = [];
+  #parts: Buffer[] = [];
   readonly #deadline: NodeJS.Timeout;
   #pause: NodeJS.Timeout;
   bytes = 0;
@@ -81,8 +81,11 @@ class Collector {
     clearTimeout(this.#pause);
   }
 
-  whole(): Buffer {
-    return Buffer.concat(this.#parts);
+  /** All that came; nothing is kept here. */
+  release(): Buffer[] {
+    const parts = this.#parts;
+    this.#parts = [];
+    return parts;
   }
 }
 
@@ -104,8 +107,9 @@ export function readBody(
       incoming.off("data", take).off("end", ended).off("error", gone).off("close", gone);
       // Errors of a connection that is given up must still find a listener.
       incoming.on("error", () => {});
+      const parts = collector.release();
       if (problem === null) {
-        resolve(collector.whole());
+        resolve(Buffer.concat(parts));
         return;
       }
       incoming.pause();

@@ -45,7 +45,7 @@ function lifeOf(outgoing: ServerResponse): { signal: AbortSignal; limit(ms: numb
   return {
     signal: controller.signal,
     limit: (ms) => {
-      timer = setTimeout(() => controller.abort(late(ms)), ms);
+      if (!outgoing.closed) timer = setTimeout(() => controller.abort(late(ms)), ms);
     },
   };
 }

@@ -52,13 +52,18 @@ function httpServer(listener: RequestListener, options: ServeOptions, measures: 
   return server;
 }
 
-function listen(server: Server, { host, port }: ServeOptions): Promise<AddressInfo> {
+function listen(server: Server, { host, port, warn }: ServeOptions): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
+    const refuse = (cause: NodeJS.ErrnoException): void => {
       const why = cause.code === "EADDRINUSE" ? "another program has it; choose another port" : cause.message;
       reject(new EngineError("BAD_ARGUMENT", `cannot listen on ${host}:${port}: ${why}`, { cause }));
+    };
+    server.once("error", refuse);
+    server.listen(port, host, () => {
+      // From here on it may fail to accept a connection (no more files), and goes on.
+      server.off("error", refuse).on("error", ({ message }) => warn(`a connection failed: ${message}`));
+      resolve(server.address() as AddressInfo);
     });
-    server.listen(port, host, () => resolve(server.address() as AddressInfo));
   });
 }
 

@@ -42,6 +42,7 @@ export class Traffic {
 
   /** Its answer is ready: the client has so long to take it. */
   answering(outgoing: ServerResponse): void {
+    if (outgoing.closed) return;
     const timer = setTimeout(() => {
       this.measures.dropped.add({ reason: "slow reader" });
       outgoing.destroy();

@@ -20,6 +20,8 @@ export interface Call {
 }
 
 const dot = { box: [1, 2, 4, 6], label: 1, name: "dot", score: 0.2 } as const;
+/** One that takes much room as JSON. */
+const longDot = { ...dot, box: [Math.E, Math.PI, 7 * Math.E, 7 * Math.PI] } as const;
 
 /** Finds a "cell" of half the picture with score 0.9 and "dots" with score 0.2 in every picture. */
 export class FakeModel implements ServedModel {
@@ -51,7 +53,7 @@ export class FakeModel implements ServedModel {
     this.fail(pictures);
     return pictures.map(({ width, height }) => [
       { box: [0, 0, width / 2, height / 2], label: 0, name: "cell", score: 0.9 },
-      ...Array.from({ length: this.dots }, () => dot),
+      ...(this.dots === 1 ? [dot] : Array.from({ length: this.dots }, () => longDot)),
     ]);
   }
 

@@ -49,6 +49,21 @@ describe("when there is too much", () => {
     expect((await post(server, await picture())).status).toBe(200);
   });
 
+  test("connections beyond the limit are dropped, and others go on", async () => {
+    const server = await serverOf(new FakeModel(), { connections: 2 });
+    const [first, second] = [rawClient(server), rawClient(server)];
+    for (const { socket } of [first, second]) await new Promise((resolve) => socket.on("connect", resolve));
+    expect(await rawClient(server).closed).toBe("");
+    second.socket.destroy();
+    await second.closed;
+    const dropped = 'sepc_dropped_connections_total{reason="too many connections"}';
+    await until(async () => (await metric(server, dropped).catch(() => 0)) >= 1);
+    const bytes = await picture();
+    first.send(head([`content-length: ${bytes.length}`, "connection: close"]));
+    first.send(bytes);
+    expect(await first.closed).toContain("HTTP/1.1 200 ");
+  });
+
   test("a body that grows without saying how far is refused on the way", async () => {
     const server = await serverOf(new FakeModel(), { maxBytes: 10_000 });
     const client = rawClient(server);
@@ -148,7 +163,7 @@ describe("when clients go away", () => {
   });
 
   test("in the middle of a body, leaving nothing behind", async () => {
-    const server = await serverOf(new FakeModel());
+    const server = await serverOf(new FakeModel(), { writeMs: 100 });
     for (const length of [0, 10, 5000]) {
       const client = rawClient(server);
       client.send(head(["content-length: 10000"]));
@@ -158,6 +173,9 @@ describe("when clients go away", () => {
       await until(async () => (await metric(server, "sepc_held_bytes")) === 0);
     }
     await until(async () => (await metric(server, `${requests}"499"}`)) === 3);
+    // Timers of answers that nobody waits for would keep the bodies.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await metric(server, 'sepc_dropped_connections_total{reason="slow reader"}')).toBe(0);
     expect(await metric(server, "sepc_pictures_accepted_total")).toBe(0);
   });
 
