@@ -66,6 +66,7 @@ const detectRules = [
   { part: "presets", may: ["detectors/schema", "train/config"] },
   { part: "inference", may: ["detectors/index", "data", "train", "evaluation"] },
   { part: "runtime", may: [] },
+  { part: "serve", may: ["inference", "data"] },
   { part: "report", may: ["data", "evaluation", "inference"] },
   { part: "export", may: ["detectors/index", "models", "ops", "data"] },
   { part: "analysis", may: ["detectors/index", "models", "ops", "data"] },

@@ -35,6 +35,11 @@ const VERBS: readonly Verb[] = [
     load: () => import("./detect.js"),
   },
   {
+    name: "serve",
+    help: "find objects in pictures over HTTP",
+    load: () => import("./serve.js"),
+  },
+  {
     name: "export",
     help: "write a trained detector as one ONNX file",
     load: () => import("./export.js"),
