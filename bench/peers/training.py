@@ -1,4 +1,4 @@
-"""RetinaNet with ResNet-50 for bench/training.ts, written with torch.nn, its head plain or the paper's SEPC."""
+"""RetinaNet with ResNet-50 for bench/training.ts and bench/runtime.ts, written with torch.nn, its head plain or the paper's SEPC."""
 import sys
 
 import torch
@@ -136,7 +136,14 @@ def main():
             loss_of(*net(images), boxes, labels).backward()
             optimizer.step()
 
+        def forward(net=net):
+            net.eval()
+            with torch.inference_mode():
+                net(images)
+            net.train()
+
         benchmarks[f"step:{name}"] = step
+        benchmarks[f"forward:{name}"] = forward
     serve(benchmarks)
 
 

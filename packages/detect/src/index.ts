@@ -12,8 +12,10 @@ export {
   parseDetector,
 } from "./detectors/index.js";
 export { evaluateDetections, groundTruthOf, metricsOf, resultsOf } from "./evaluation/dataset.js";
+export { type ExportDescription, type ExportModelOptions, exportModel } from "./export/exportModel.js";
 export { type DetectedObject, Detector, type ImageSource, type LoadOptions } from "./inference/detector.js";
 export { drawDetections } from "./inference/draw.js";
+export { detectStream, type StreamItem, type StreamOptions, type StreamResult } from "./inference/stream.js";
 export { preset, presetNames } from "./presets/index.js";
 export { parseRunConfig, type RunConfig, type RunConfigInput } from "./train/config.js";
 export { type FitOptions, type FitResult, fit, type StepReport } from "./train/fit.js";
