@@ -117,12 +117,12 @@ async function oneTower(tower: string, peer: Peer | null): Promise<void> {
       await compare(both, { rounds, warmup: 1 }),
     );
   }
-  startUp(tower, whole);
+  startUp(whole);
   network.free();
 }
 
 /** A fresh process from its beginning to the first objects, and the memory that it then has. */
-function startUp(tower: string, bytes: Uint8Array): void {
+function startUp(bytes: Uint8Array): void {
   const folder = mkdtempSync(join(tmpdir(), "sepc-bench-"));
   const file = join(folder, "model.onnx");
   writeFileSync(file, bytes);

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { ModelError, type ModelSpec, type Postprocess, type RgbImage } from "@sepc/core";
-import { ModelDetector, readModelSpec, type Session, type TensorData } from "@sepc/core/runtime";
+import type { ModelSpec, Postprocess, RgbImage } from "@sepc/core";
+import { ModelDetector, type OrtModule, openSession, readModelSpec } from "@sepc/core/runtime";
 import type * as Ort from "onnxruntime-node";
 import { EngineError } from "../data/errors.js";
 import { type DetectedObject, Detector, type LoadOptions } from "./detector.js";
@@ -17,23 +17,6 @@ export async function onnxRuntime(): Promise<typeof Ort> {
         `(the setting keeps it from fetching CUDA files); it said: ${(cause as Error).message.split("\n")[0]}`,
       { cause },
     );
-  }
-}
-
-class OrtSession implements Session {
-  constructor(
-    readonly ort: typeof Ort,
-    readonly session: Ort.InferenceSession,
-  ) {}
-
-  async run({ type, data, dims }: TensorData): Promise<Record<string, TensorData>> {
-    const images = new this.ort.Tensor(type as "float32", data as Float32Array, dims);
-    const outputs = await this.session.run({ images });
-    return outputs as unknown as Record<string, TensorData>;
-  }
-
-  close(): Promise<void> {
-    return this.session.release();
   }
 }
 
@@ -59,29 +42,11 @@ class OnnxDetector extends Detector {
   }
 }
 
-async function openSession(
-  ort: typeof Ort,
-  bytes: Uint8Array,
-  path: string,
-  { device, threads }: LoadOptions,
-): Promise<Ort.InferenceSession> {
-  const providers = device?.startsWith("cuda") ? ["cuda", "cpu"] : ["cpu"];
-  try {
-    return await ort.InferenceSession.create(bytes, {
-      executionProviders: providers,
-      intraOpNumThreads: threads ?? 0,
-      logSeverityLevel: 3,
-    });
-  } catch (cause) {
-    throw new ModelError(`${path}: onnxruntime cannot load it: ${(cause as Error).message}`, { cause });
-  }
-}
-
 /**
  * A file of `sepc export` on onnxruntime; nothing of libtorch is touched.
  * @throws EngineError FILE, LIBRARY; ModelError when it is no such file
  */
-export async function openModel(path: string, options: LoadOptions): Promise<ModelDetector> {
+export async function openModel(path: string, { device, threads }: LoadOptions): Promise<ModelDetector> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -90,8 +55,15 @@ export async function openModel(path: string, options: LoadOptions): Promise<Mod
   }
   const spec = readModelSpec(bytes, path);
   const ort = await onnxRuntime();
-  const session = await openSession(ort, bytes, path, options);
-  return new ModelDetector(spec, new OrtSession(ort, session));
+  const session = {
+    executionProviders: device?.startsWith("cuda") ? ["cuda", "cpu"] : ["cpu"],
+    intraOpNumThreads: threads ?? 0,
+    logSeverityLevel: 3,
+  };
+  return new ModelDetector(
+    spec,
+    await openSession(ort as unknown as OrtModule, bytes, { file: path, session }),
+  );
 }
 
 /** {@link openModel} as a {@link Detector}. */
