@@ -39,10 +39,13 @@ runMain(async () => {
   await sepc(["detect", ...pictures, "--model", run, "--out", found]);
   say("\n4. Report");
   await sepc(["report", run, "--data", data]);
+  say("\n5. Export: one ONNX file, for Node without libtorch, the browser and servers");
+  await sepc(["export", run, "--out", join(run, "model.onnx")]);
   say(`
 All of it lies in ${folder}:
   run/report.html     curves, metrics, best and worst pictures: open it in a browser
   detections/         pictures with what was found
+  run/model.onnx      npx sepc detect PICTURES --model runs/demo/run/model.onnx; npm run web shows it in the browser
   run/best.safetensors, run/config.json, run/log.jsonl
 
 Next: your own pictures (COCO, Pascal VOC or YOLO labels)

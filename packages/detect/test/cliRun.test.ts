@@ -75,6 +75,16 @@ describe("the main job", () => {
     const evaluated = await sepc("eval", at("run"), "--data", at("data"), "--json");
     expect((JSON.parse(evaluated.out) as { stats: number[] }).stats).toHaveLength(12);
 
+    const exported = await sepc("export", at("run"), "--precision", "int8", "--calibrate", at("data"));
+    // Libraries of libtorch and of the picture decoder must not meet in one process.
+    expect([exported.code, exported.err]).toEqual([0, expect.not.stringContaining("CRITICAL")]);
+    expect(await sepc("export", at("run"), "--out", at("whole.onnx"))).toMatchObject({ code: 0 });
+    const figures = (out: string): number[] => (JSON.parse(out) as { stats: number[] }).stats;
+    const again = await sepc("eval", at("whole.onnx"), "--data", at("data"), "--json");
+    for (const [i, value] of figures(again.out).entries())
+      expect(value).toBeCloseTo(figures(evaluated.out)[i] as number, 2);
+    expect(await sepc("eval", at("run", "model.onnx"), "--data", at("data"))).toMatchObject({ code: 0 });
+
     const picture = at("data", "val", "000013.png");
     writeFileSync(at("broken.jpg"), "no picture");
     const detected = await sepc(
@@ -102,6 +112,14 @@ describe("the main job", () => {
     expect(html).not.toMatch(/(src|href)="https?:/);
   }, 300_000);
 });
+
+test("--overfit trains and validates on the same few pictures", async () => {
+  const data = ["--data", at("data"), "--out", at("few"), "--overfit", "4"];
+  const run = await sepc("train", "--preset", "retinanet_small_fpn", ...data, ...small, "--no-report");
+  expect(run, run.err).toMatchObject({ code: 0, err: expect.stringContaining("2 steps") });
+  const much = await sepc("train", "--preset", "retinanet_small_fpn", ...data.slice(0, -1), "99", ...small);
+  expect([much.code, much.err]).toEqual([1, expect.stringMatching(/--overfit: expected up to \d+/)]);
+}, 300_000);
 
 describe("wrong use is told what to do", () => {
   test.each([

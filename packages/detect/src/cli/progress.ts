@@ -73,12 +73,13 @@ export class Progress {
     const { total, unit = "steps", label = "" } = this.options;
     const seconds = (this.#now() - this.#start) / 1000;
     const share = total > 0 ? Math.min(1, this.#done / total) : 1;
-    const rate = seconds > 0 ? this.#done / seconds : 0;
+    // A moment after the start, a rate would be of the clock.
+    const rate = seconds >= 0.2 ? this.#done / seconds : Number.NaN;
     const full = Math.round(share * barWidth);
     const bar = "█".repeat(full) + "░".repeat(barWidth - full);
     const left =
       this.#done >= total ? formatDuration(seconds) : `${formatDuration((total - this.#done) / rate)} left`;
-    const speed = rate >= 10 ? rate.toFixed(0) : rate.toFixed(2);
+    const speed = Number.isNaN(rate) ? "?" : rate >= 10 ? rate.toFixed(0) : rate.toFixed(2);
     const parts = [label, bar, `${this.#done}/${total}`, `${speed} ${unit}/s`, left, this.#note];
     return parts.filter((part) => part !== "").join("  ");
   }

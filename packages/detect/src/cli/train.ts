@@ -15,6 +15,7 @@ export interface TrainArguments {
   readonly out: string;
   readonly weights?: string;
   readonly set: readonly string[];
+  readonly overfit?: number;
   readonly resume: boolean;
   readonly device?: string;
   readonly json: boolean;
@@ -34,6 +35,12 @@ Examples:
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
+function pictures(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0) return count;
+  throw new EngineError("BAD_ARGUMENT", `--overfit: expected a positive whole number, got "${text}"`);
+}
+
 export function define(command: Command): void {
   command
     .description("train a detector")
@@ -48,6 +55,11 @@ export function define(command: Command): void {
       "weights to start from: .safetensors, .pth, resnet50 ... (fetched), or scratch",
     )
     .option("--set <path=value>", "change a setting; may be repeated", collect, [])
+    .option(
+      "--overfit <number>",
+      "train and validate on as many pictures: can it learn them at all?",
+      pictures,
+    )
     .option("--resume", "go on from the run in --out", false)
     .option("--device <name>", "cpu, cuda or cuda:N; what is there unless told")
     .option("--no-report", "do not write report.html")

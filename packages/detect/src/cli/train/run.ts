@@ -33,7 +33,24 @@ interface Data {
   readonly val: DetectionDataset | null;
 }
 
-async function openData({ data, train, val }: TrainArguments): Promise<Data> {
+/** The first pictures that have objects, for both. */
+function overfitting({ train }: Data, count: number): Data {
+  const images = train.images.filter(({ objects }) => objects.some(({ crowd }) => !crowd)).slice(0, count);
+  if (images.length < count)
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `--overfit: expected up to ${images.length}, the pictures with objects in ${train.name}, got ${count}`,
+    );
+  const few = { ...train, images };
+  return { train: few, val: few };
+}
+
+async function openData(options: TrainArguments): Promise<Data> {
+  const data = await openSplits(options);
+  return options.overfit === undefined ? data : overfitting(data, options.overfit);
+}
+
+async function openSplits({ data, train, val }: TrainArguments): Promise<Data> {
   if (train === undefined && data === undefined) {
     throw new EngineError("BAD_ARGUMENT", "sepc train: expected --data PATH (or --train PATH), got neither");
   }
