@@ -1,20 +1,8 @@
+import { scope } from "@sepc/engine";
 import type { Command } from "commander";
 import { countFlops } from "../analysis/flops.js";
 import { preset, presetNames } from "../presets/index.js";
-
-/** What the paper's Figure 1 gives for ResNet-50, 1x, COCO minival, to about 0.03; read from the picture. */
-const paperAp: Readonly<Record<string, number>> = {
-  retinanet_r50_fpn_1x: 35.7,
-  "retinanet_r50_sepc-lite_1x": 38.8,
-  fcos_r50_fpn_1x: 35.7,
-  "fcos_r50_sepc-lite_1x": 38.3,
-  fsaf_r50_fpn_1x: 36.9,
-  "fsaf_r50_sepc-lite_1x": 40.7,
-  freeanchor_r50_fpn_1x: 38.5,
-  "freeanchor_r50_sepc-lite_1x": 41.7,
-  reppoints_r50_fpn_1x: 38.2,
-  "reppoints_r50_sepc-lite_1x": 40.3,
-};
+import { reportedAp } from "../presets/reported.js";
 
 const examples = `
 Examples:
@@ -26,18 +14,23 @@ interface Row {
   readonly name: string;
   readonly parameters: number;
   readonly multiplyAdds: number;
-  /** The paper's, not ours. */
+  /** On COCO; null where nobody reports it. */
   readonly paperAp: number | null;
+  readonly releaseAp: number | null;
+  readonly ourAp: number | null;
 }
 
 function rowOf(name: string): Row {
-  const { parameters, multiplyAdds } = countFlops(preset(name).model, { size: [800, 1344] });
-  return { name, parameters, multiplyAdds, paperAp: paperAp[name] ?? null };
+  const { parameters, multiplyAdds } = scope(() => countFlops(preset(name).model, { size: [800, 1344] }));
+  const { paper = null, release = null, here = null } = reportedAp[name] ?? {};
+  return { name, parameters, multiplyAdds, paperAp: paper, releaseAp: release, ourAp: here };
 }
 
 export function define(command: Command): void {
   command
-    .description("list presets, with their parameters, multiply-adds and the paper's AP")
+    .description(
+      "list presets, with their parameters, multiply-adds, and AP on COCO as the paper and its release report it",
+    )
     .argument("[part]", "part of a name: then with costs")
     .option("--json", "print JSON", false)
     .addHelpText("after", examples)
@@ -59,13 +52,16 @@ function asTable(rows: readonly Row[]): string {
       .slice(1)
       .map((cell) => cell.padStart(13))
       .join("")}\n`;
-  const head = line(["preset", "M params", "G mult-adds", "paper's AP"]);
-  const body = rows.map(({ name, parameters, multiplyAdds, paperAp: ap }) =>
+  const head = line(["preset", "M params", "G mult-adds", "paper's AP", "release's AP", "AP here"]);
+  const figure = (ap: number | null): string => (ap === null ? "" : ap.toFixed(1));
+  const body = rows.map(({ name, parameters, multiplyAdds, paperAp, releaseAp, ourAp }) =>
     line([
       name,
       (parameters / 1e6).toFixed(1),
       (multiplyAdds / 1e9).toFixed(1),
-      ap === null ? "" : ap.toFixed(1),
+      figure(paperAp),
+      figure(releaseAp),
+      figure(ourAp),
     ]),
   );
   return head + body.join("");
