@@ -162,16 +162,23 @@ async function receive(response, part, start, total, abort, options) {
   const { stallMs = 60_000, onProgress } = options;
   let done = start;
   let stalled = false;
+  /** @type {unknown} */
+  let broken;
   const stall = setTimeout(() => {
     stalled = true;
     abort.abort();
   }, stallMs);
+  // A break ends the stream like its end would: thrown on, it would also throw away what is not yet on the disk.
   async function* counted() {
-    for await (const chunk of /** @type {AsyncIterable<Uint8Array>} */ (response.body ?? [])) {
-      stall.refresh();
-      done += chunk.length;
-      onProgress?.(done, total);
-      yield chunk;
+    try {
+      for await (const chunk of /** @type {AsyncIterable<Uint8Array>} */ (response.body ?? [])) {
+        stall.refresh();
+        done += chunk.length;
+        onProgress?.(done, total);
+        yield chunk;
+      }
+    } catch (error) {
+      broken = error;
     }
   }
   const file = createWriteStream(part, start > 0 ? { flags: "r+", start } : { flags: "w" });
@@ -181,10 +188,12 @@ async function receive(response, part, start, total, abort, options) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === "ENOSPC") {
       throw new SetupError(`no space left on the disk for ${part}`);
     }
-    throw new Broken(stalled ? `nothing came for ${stallMs / 1000} s` : reasonOf(error));
+    throw new Broken(reasonOf(error));
   } finally {
     clearTimeout(stall);
   }
+  if (stalled) throw new Broken(`nothing came for ${stallMs / 1000} s`);
+  if (broken !== undefined) throw new Broken(reasonOf(broken));
   if (total > 0 && done !== total) throw new Broken(`the server sent ${done} of ${total} bytes`);
 }
 

@@ -59,7 +59,8 @@ function send(habits: Habits, rest: Buffer, response: ServerResponse): void {
   }
   if (habits.cutAfter !== undefined && (habits.cuts ?? 0) > 0) {
     habits.cuts = (habits.cuts ?? 0) - 1;
-    response.write(rest.subarray(0, habits.cutAfter), () => setTimeout(() => response.destroy(), 20));
+    // Late enough that a busy client has read what was sent: what a break overtakes is lost to it.
+    response.write(rest.subarray(0, habits.cutAfter), () => setTimeout(() => response.destroy(), 250));
     return;
   }
   if (habits.liesAboutSize) response.write(rest, () => setTimeout(() => response.destroy(), 20));
