@@ -90,12 +90,10 @@ async function deformable(level: number, peer: Peer | null): Promise<void> {
   );
   const against = (step: string): Contestant[] =>
     peer === null ? [] : [peer.contestant("torchvision, Python", `${step}:${h}x${w}`)];
-  const others = await Promise.all([onnxDeformable([h, w], "Conv"), onnxDeformable([h, w], "DeformConv")]);
-  const onnx = others.filter((one) => one !== null);
   const macs = channels * channels * taps * h * w;
   report(
     `P${level}, ${h} x ${w}: forward`,
-    await compare([plain[0], ours[0], ...onnx, ...against("forward")], { rounds, warmup: 1 }),
+    await compare([plain[0], ours[0], ...against("forward")], { rounds, warmup: 1 }),
   );
   process.stdout.write(
     `  bound: ${((2 * macs) / 1e9).toFixed(2)} GFLOP, and ${(100 * (8 / channels)).toFixed(1)} % more for the samples\n`,
@@ -105,6 +103,19 @@ async function deformable(level: number, peer: Peer | null): Promise<void> {
     await compare([plain[1], ours[1], ...against("both")], { rounds, warmup: 1 }),
   );
   process.stdout.write(`  bound: ${((6 * macs) / 1e9).toFixed(2)} GFLOP\n`);
+  await inOnnxruntime(level);
+}
+
+/** By themselves: onnxruntime's threads go on spinning after a call, in the time of whoever comes next. */
+async function inOnnxruntime(level: number): Promise<void> {
+  const made = await Promise.all([
+    onnxDeformable(sizeOf(level), "Conv"),
+    onnxDeformable(sizeOf(level), "DeformConv"),
+  ]);
+  const contestants = made.filter((one) => one !== null);
+  if (contestants.length === 0) return;
+  const [h, w] = sizeOf(level);
+  report(`P${level}, ${h} x ${w}: forward, onnxruntime`, await compare(contestants, { rounds, warmup: 1 }));
 }
 
 /** ONNX's operator in onnxruntime, forward only; null where the package is not installed. */
