@@ -1,10 +1,12 @@
 // Cases of RetinaNet's head with towers of its own, in mmdetection 1.x's names.
+
 import { nn, type Tensor } from "@sepc/engine";
 import { DensePrediction, type LevelOutput } from "../models/heads/dense.js";
 import { buildTower, type Tower } from "../models/necks/towers/index.js";
 import { nameFromHead } from "../models/necks/towers/weights.js";
-import { backwardThrough, expectLearned } from "./backward.js";
+import { expectLearned } from "./backward.js";
 import type { Case } from "./case.js";
+import { expectHeadMaps } from "./headMaps.js";
 import { anchorsOf, sepcRetinaHead } from "./retinanet.js";
 
 class Head extends nn.Module {
@@ -52,16 +54,7 @@ function towerHead(golden: Case): void {
   // mmdetection's convolutions have no bias before a normalisation; ours start at 0.
   net.loadStateDict(golden.state(rename), { strict: false });
   const outputs = net.forward(golden.sizes.map((_, i) => golden.leaf(`in/x${i}`)));
-  for (const [i, { cls, box }] of outputs.entries()) {
-    golden.expect(`out/cls_score${i}`, cls);
-    golden.expect(`out/bbox_pred${i}`, box);
-  }
-  backwardThrough(
-    outputs.flatMap(({ cls, box }, i) => [
-      [cls, golden.tensor(`in/cot_cls${i}`)] as const,
-      [box, golden.tensor(`in/cot_reg${i}`)] as const,
-    ]),
-  );
+  expectHeadMaps(golden, outputs);
   expectLearned(golden, net, rename);
 }
 

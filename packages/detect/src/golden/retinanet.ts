@@ -1,4 +1,5 @@
 // Cases of anchors, targets, losses and post-processing of RetinaNet, in mmdetection 1.x's conventions.
+
 import {
   type AnchorPriors,
   baseAnchors,
@@ -27,6 +28,7 @@ import { decodeDistances } from "../training/coders/distance.js";
 import { backwardThrough, expectLearned } from "./backward.js";
 import { type Case, NotKnown } from "./case.js";
 import { candidatesOf, expectDetections, pictures, postprocessOf } from "./detections.js";
+import { expectHeadMaps } from "./headMaps.js";
 
 type Four = [number, number, number, number];
 
@@ -261,16 +263,7 @@ export function sepcRetinaHead(golden: Case): void {
   const outputs = golden.sizes
     .map((_, i) => head.forward(golden.leaf(`in/cls${i}`), golden.leaf(`in/loc${i}`)))
     .map(({ cls, box }) => ({ cls, box: isFsaf ? box.relu() : box }));
-  for (const [i, { cls, box }] of outputs.entries()) {
-    golden.expect(`out/cls_score${i}`, cls);
-    golden.expect(`out/bbox_pred${i}`, box);
-  }
-  backwardThrough(
-    outputs.flatMap(({ cls, box }, i) => [
-      [cls, golden.tensor(`in/cot_cls${i}`)] as const,
-      [box, golden.tensor(`in/cot_reg${i}`)] as const,
-    ]),
-  );
+  expectHeadMaps(golden, outputs);
   expectLearned(golden, head, rename);
 }
 
