@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { run, SetupError } from "./report.mjs";
 
 /** @typedef {import("./find-libtorch.mjs").Libtorch} Libtorch */
@@ -24,7 +24,7 @@ import { run, SetupError } from "./report.mjs";
  * @property {string} sources folder below it that holds the code
  * @property {string} output folder for builds, with current.json
  * @property {string} product file name that the build makes
- * @property {string[]} [definitions] more arguments for CMake
+ * @property {{ variable: string, folders: string[] }} [headers] folders of headers, and CMake's variable for them
  * @property {(product: string) => Promise<void>} [check] throws when the product is of no use
  */
 
@@ -36,17 +36,22 @@ function filesBelow(folder) {
   });
 }
 
-/** @param {NativeTarget} target @param {Libtorch} libtorch */
+/**
+ * Of sources and libtorch, not of the place: a folder that was moved or copied needs no new build.
+ * @param {NativeTarget} target @param {Libtorch} libtorch
+ */
 function fingerprint(target, libtorch) {
   const { root, includeDirs, libDir, version, oldAbi } = libtorch;
+  /** @param {string} path */
+  const placed = (path) => relative(target.source, path);
   const hash = createHash("sha256").update(
-    JSON.stringify([root, includeDirs, libDir, version, oldAbi, target.definitions]),
+    JSON.stringify([root, includeDirs, libDir, version, oldAbi, target.headers?.folders.map(placed)]),
   );
   const code = [
     ...filesBelow(join(target.source, target.sources)),
     join(target.source, "CMakeLists.txt"),
   ].sort();
-  for (const file of code) hash.update(file).update(readFileSync(file));
+  for (const file of code) hash.update(placed(file)).update(readFileSync(file));
   // A libtorch that was upgraded in place keeps its path.
   for (const name of readdirSync(libDir).filter((file) => /^(lib)?torch_cpu\./.test(file))) {
     const { size, mtimeMs } = statSync(join(libDir, name));
@@ -97,9 +102,18 @@ export async function buildNative(target, libtorch) {
   return fits ? `using the build for libtorch ${libtorch.version}` : `built for libtorch ${libtorch.version}`;
 }
 
+/** CMake refuses its own cache in a folder that was moved. @param {string} source @param {string} cmakeFolder */
+function forgetMoved(source, cmakeFolder) {
+  const cache = join(cmakeFolder, "CMakeCache.txt");
+  if (!existsSync(cache)) return;
+  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
+  if (home === undefined || relative(source, home) !== "") rmSync(cmakeFolder, { recursive: true });
+}
+
 /** @param {NativeTarget} target @param {Libtorch} libtorch @param {string} folder */
 async function compile(target, libtorch, folder) {
   const cmakeFolder = join(folder, "cmake");
+  forgetMoved(target.source, cmakeFolder);
   await run("cmake", [
     ...["-S", target.source, "-B", cmakeFolder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],
     `-DLIBTORCH_INCLUDE_DIRS=${libtorch.includeDirs.join(";")}`,
@@ -109,7 +123,7 @@ async function compile(target, libtorch, folder) {
     `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${folder}`,
     `-DCMAKE_RUNTIME_OUTPUT_DIRECTORY=${folder}`,
     ...(libtorch.oldAbi ? ["-DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0"] : []),
-    ...(target.definitions ?? []),
+    ...(target.headers ? [`-D${target.headers.variable}=${target.headers.folders.join(";")}`] : []),
   ]);
   // libtorch's headers take about 1.5 GB a compiler.
   const jobs = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / 2 ** 31)));

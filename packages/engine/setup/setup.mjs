@@ -71,7 +71,7 @@ export async function buildEngine(libtorch) {
         output: join(engineFolder, "build"),
         product: "engine.node",
         check: loadInChild,
-        definitions: [`-DNODE_API_INCLUDE_DIRS=${nodeApiIncludeDirs(engineFolder).join(";")}`],
+        headers: { variable: "NODE_API_INCLUDE_DIRS", folders: nodeApiIncludeDirs(engineFolder) },
       },
       libtorch,
     ),
