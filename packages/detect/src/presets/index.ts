@@ -21,6 +21,7 @@ const BACKBONES = {
   r18: { depth: 18 },
   r34: { depth: 34 },
   r50: { depth: 50 },
+  "r50-caffe": { depth: 50, style: "caffe" },
   r101: { depth: 101 },
   "x101-32x4d": { depth: 101, groups: 32, widthPerGroup: 4 },
   "x101-64x4d": { depth: 101, groups: 64, widthPerGroup: 4 },
@@ -31,10 +32,16 @@ const BACKBONES = {
 
 type BackboneName = keyof typeof BACKBONES;
 
+/** What weights of the Caffe style (MSRA, Detectron) were trained with: BGR from 0 to 255, less the mean. */
+const CAFFE_INPUT = { channels: "bgr", mean: [103.939, 116.779, 123.68], std: [1, 1, 1] } as const;
+
+const inputOf = (backbone: BackboneName): object => (backbone === "r50-caffe" ? CAFFE_INPUT : {});
+
 const WEIGHTS: Readonly<Record<BackboneName, string>> = {
   r18: "resnet18",
   r34: "resnet34",
   r50: "resnet50",
+  "r50-caffe": "scratch",
   r101: "resnet101",
   "x101-32x4d": "scratch",
   "x101-64x4d": "resnext101_64x4d",
@@ -113,7 +120,12 @@ function paperPreset(
       tower: towerOf(detector, tower),
       ...own.model,
     } as never,
-    input: { scales: scales.map(([long, short]) => [long, short]), draw, testScale: [1333, 800] },
+    input: {
+      scales: scales.map(([long, short]) => [long, short]),
+      draw,
+      testScale: [1333, 800],
+      ...inputOf(backbone),
+    },
     schedule: { epochs, milestones: [...milestones], lr: 0.01, batchSize: 16, ...own.schedule },
     weights: WEIGHTS[backbone],
   };
@@ -147,12 +159,16 @@ function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
 }
 
 /** For a few hundred pictures, from ImageNet weights: the whole detector, in smaller pictures and less than an hour. */
-function finetunePreset(detector: DetectorName, tower: TowerName): RunConfigInput {
+function finetunePreset(
+  detector: DetectorName,
+  backbone: "r50" | "r50-caffe",
+  tower: TowerName,
+): RunConfigInput {
   return {
-    model: { detector, backbone: BACKBONES.r50, tower: towerOf(detector, tower) } as never,
-    input: { scales: [[384, 384]], photometric: 0.5, crop: 0.3 },
+    model: { detector, backbone: BACKBONES[backbone], tower: towerOf(detector, tower) } as never,
+    input: { scales: [[512, 512]], photometric: 0.5, crop: 0.3, ...inputOf(backbone) },
     schedule: {
-      epochs: 14,
+      epochs: 16,
       shape: "cosine",
       optimizer: "adamw",
       lr: 2e-4,
@@ -162,8 +178,8 @@ function finetunePreset(detector: DetectorName, tower: TowerName): RunConfigInpu
       clip: 10,
       ema: 0.99,
     },
-    weights: WEIGHTS.r50,
-    evaluateEvery: 2,
+    weights: WEIGHTS[backbone],
+    evaluateEvery: 4,
   };
 }
 
@@ -198,7 +214,10 @@ const towers = Object.keys(TOWERS) as TowerName[];
 for (const detector of Object.keys(DETECTORS) as DetectorName[]) {
   for (const tower of towers) {
     makers.set(`${detector}_small_${tower}`, () => smallPreset(detector, tower));
-    makers.set(`${detector}_r50_${tower}_finetune`, () => finetunePreset(detector, tower));
+    for (const backbone of ["r50", "r50-caffe"] as const)
+      makers.set(`${detector}_${backbone}_${tower}_finetune`, () =>
+        finetunePreset(detector, backbone, tower),
+      );
   }
   for (const backbone of Object.keys(BACKBONES) as BackboneName[])
     for (const tower of towers)

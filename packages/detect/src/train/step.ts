@@ -1,4 +1,13 @@
-import { autocast, backward, type Device, EngineError, fromTypedArray, optim, scope } from "@sepc/engine";
+import {
+  autocast,
+  backward,
+  type Device,
+  EngineError,
+  fromTypedArray,
+  ops,
+  optim,
+  scope,
+} from "@sepc/engine";
 import type { Batch, Sample } from "../data/types.js";
 import type { DetectorNetwork, Truth } from "../detectors/index.js";
 import type { RunConfig } from "./config.js";
@@ -64,9 +73,11 @@ export function trainStep(
     scope(() => {
       const plane = channels * height * width;
       const pixels = batch.pixels.subarray(first * plane, (first + count) * plane);
-      const images = fromTypedArray(pixels, [count, channels, height, width]).to({ device });
-      const kind = device.startsWith("cuda") ? "cuda" : "cpu";
       const enabled = precision === "bfloat16";
+      const planar = fromTypedArray(pixels, [count, channels, height, width]).to({ device });
+      // Convolutions in bfloat16 are about twice as fast over this layout, which maps inherit from their input.
+      const images = enabled ? ops.contiguous(planar, "channelsLast") : planar;
+      const kind = device.startsWith("cuda") ? "cuda" : "cpu";
       const raw = autocast({ device: kind, dtype: "bfloat16", enabled }, () => detector.forward(images));
       const truths = batch.samples
         .slice(first, first + count)
