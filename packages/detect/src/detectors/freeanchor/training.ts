@@ -1,5 +1,5 @@
 import type { AnchorPriors, DeltaCoder } from "@sepc/core";
-import { noGrad, ops, scope, type Tensor } from "@sepc/engine";
+import { noGrad, ops, scope, type Tensor, tensorOp } from "@sepc/engine";
 import type { LevelOutput } from "../../models/heads/dense.js";
 import { byPrior } from "../../models/heads/select.js";
 import { pairwiseOverlaps } from "../../ops/overlaps.js";
@@ -15,8 +15,11 @@ export interface FreeAnchorTraining
   readonly coder: DeltaCoder;
 }
 
-/** -log p, as binary cross entropy has it: no more than 100. */
-const surprise = (p: Tensor): Tensor => p.log().clamp({ min: -100 }).neg();
+const binaryCrossEntropy = tensorOp("aten::binary_cross_entropy");
+const none = 0;
+
+/** -log p, at most 100, by binary cross entropy: its gradient is finite at p = 0, where that of a logarithm is not. */
+const surprise = (p: Tensor): Tensor => binaryCrossEntropy(p, ops.onesLike(p), null, none);
 
 /** Each object's bag of anchors must hold one that both names and covers it (equation 5): `[G]`. */
 function positiveBags(

@@ -1,4 +1,5 @@
 import { nn, type Tensor, zeros } from "@sepc/engine";
+import { fullPrecision } from "../../models/layers/fullPrecision.js";
 import { deformConv2d } from "../../ops/deformConv.js";
 import { type BoxFrom, pointsToBoxes, regularGrid, scaleGradient } from "./points.js";
 
@@ -75,11 +76,11 @@ export class RepPointsHead extends nn.Module {
 
   /** Features of a level, [N, C, H, W] each -> its maps. */
   forward(cls: Tensor, box: Tensor): RepPointsOutput {
-    const init = this.initOut.forward(this.initConv.forward(box).relu()).float();
+    const init = fullPrecision(this.initOut.forward(this.initConv.forward(box).relu()));
     const offsets = scaleGradient(init, this.config.offsetGradient).sub(this.grid.tensor);
-    const change = this.refineOut.forward(this.refineConv.forward(box, offsets).relu()).float();
+    const change = fullPrecision(this.refineOut.forward(this.refineConv.forward(box, offsets).relu()));
     return {
-      cls: this.clsOut.forward(this.clsConv.forward(cls, offsets).relu()),
+      cls: fullPrecision(this.clsOut.forward(this.clsConv.forward(cls, offsets).relu())),
       init,
       refine: change.add(init.detach()),
     };

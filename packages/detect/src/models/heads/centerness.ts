@@ -1,4 +1,5 @@
 import { nn, ones, type Tensor } from "@sepc/engine";
+import { fullPrecision } from "../layers/fullPrecision.js";
 import type { LevelOutput } from "./dense.js";
 
 export interface CenternessHeadConfig {
@@ -43,12 +44,9 @@ export class CenternessHead extends nn.Module {
   /** Features of a level, [N, C, H, W] each -> its maps. */
   forward(cls: Tensor, box: Tensor, level: number): CenternessOutput {
     return {
-      cls: this.cls.forward(cls),
-      box: this.box
-        .forward(box)
-        .mul((this.scales[level] as nn.Parameter).tensor)
-        .float(),
-      centerness: this.centerness.forward(this.#centernessOnBox ? box : cls),
+      cls: fullPrecision(this.cls.forward(cls)),
+      box: fullPrecision(this.box.forward(box)).mul((this.scales[level] as nn.Parameter).tensor),
+      centerness: fullPrecision(this.centerness.forward(this.#centernessOnBox ? box : cls)),
     };
   }
 }

@@ -1,4 +1,5 @@
 import { nn, type Tensor } from "@sepc/engine";
+import { fullPrecision } from "../layers/fullPrecision.js";
 
 export interface DensePredictionConfig {
   readonly channels: number;
@@ -29,7 +30,7 @@ export class DensePrediction extends nn.Module {
 
   /** Features of a level, [N, C, H, W] each -> class scores before the sigmoid, [N, A·K, H, W], and boxes, [N, A·4, H, W]. */
   forward(cls: Tensor, box: Tensor): LevelOutput {
-    return { cls: this.cls.forward(cls), box: this.box.forward(box) };
+    return { cls: fullPrecision(this.cls.forward(cls)), box: fullPrecision(this.box.forward(box)) };
   }
 }
 
