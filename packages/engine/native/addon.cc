@@ -16,6 +16,7 @@
 #include "state.h"
 #include "system.h"
 #include "tensor.h"
+#include "warnings.h"
 
 namespace engine {
 
@@ -42,6 +43,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportRandom(env, exports);
   exportSystem(env, exports);
   exportDistributed(env, exports);
+  exportWarnings(env, exports);
   return exports;
 }
 

@@ -155,10 +155,12 @@ napi_value call(napi_env env, napi_callback_info info) {
   State& state = *static_cast<State*>(data);
   try {
     const int32_t result = callOperator(state, operatorOf(state, id), given);
+    state.warnings.deliver(env);
     napi_value out = nullptr;
     napi_create_int32(env, result, &out);
     return out;
   } catch (...) {
+    state.warnings.deliver(env);
     throwToJs(env);
     return nullptr;
   }

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "warnings.h"
+
 namespace engine {
 
 // A fault of the caller, found before libtorch was asked.
@@ -33,10 +35,13 @@ void throwToJs(napi_env env);
 template <Napi::Value (*Function)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
   try {
-    return Function(info);
+    const Napi::Value result = Function(info);
+    deliverWarnings(info.Env());
+    return result;
   } catch (const Napi::Error&) {
     throw;
   } catch (...) {
+    deliverWarnings(info.Env());
     throwToJs(info.Env());
     return Napi::Value();
   }

@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "warnings.h"
+
 namespace engine {
 
 // Values by small integer, with free places reused.
@@ -83,6 +85,7 @@ class State {
   Table<c10::IValue> opaques;
   std::vector<std::unique_ptr<Operator>> operators;
   std::unique_ptr<GuardStack> guards;
+  Warnings warnings;
   int64_t liveBytes = 0;
 
  private:

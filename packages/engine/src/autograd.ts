@@ -1,4 +1,4 @@
-import { EngineError } from "./errors.js";
+import { EngineError, engineError } from "./errors.js";
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
@@ -16,9 +16,7 @@ function guard<T>(what: string, body: () => T): T {
   try {
     return body();
   } catch (cause) {
-    if (cause instanceof EngineError) throw cause;
-    const { code, message } = cause as { code?: EngineError["code"]; message: string };
-    throw new EngineError(code ?? "OP_FAILED", `${what}: ${message}`, { cause });
+    throw engineError(cause, what);
   }
 }
 
@@ -36,14 +34,11 @@ export interface BackwardOptions {
 /** Adds d(loss)/d(leaf) to `grad` of every leaf that requires gradients. */
 export function backward(loss: Tensor, options: BackwardOptions = {}): void {
   const { gradient, retainGraph = false, createGraph = false, inputs = [] } = options;
+  const [roots, gradients, leaves] = [[loss], [gradient ?? null], inputs].map((list) =>
+    handlesOf("backward", list),
+  ) as [number[], number[], number[]];
   guard("backward", () =>
-    native.backward(
-      handlesOf("backward", [loss]),
-      handlesOf("backward", [gradient ?? null]),
-      retainGraph || createGraph,
-      createGraph,
-      handlesOf("backward", inputs),
-    ),
+    native.backward(roots, gradients, retainGraph || createGraph, createGraph, leaves),
   );
 }
 
@@ -68,15 +63,13 @@ export function grad(
     createGraph = false,
     allowUnused = false,
   } = options;
+  const [from, to, weights] = [outputs, inputs, gradOutputs].map((list) => handlesOf("grad", list)) as [
+    number[],
+    number[],
+    number[],
+  ];
   const handles = guard("grad", () =>
-    native.grad(
-      handlesOf("grad", outputs),
-      handlesOf("grad", inputs),
-      handlesOf("grad", gradOutputs),
-      retainGraph || createGraph,
-      createGraph,
-      allowUnused,
-    ),
+    native.grad(from, to, weights, retainGraph || createGraph, createGraph, allowUnused),
   );
   return handles.map((handle) => (handle < 0 ? null : new Tensor(handle)));
 }

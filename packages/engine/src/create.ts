@@ -18,7 +18,7 @@ export interface RandomOptions extends TensorOptions {
   readonly generator?: GeneratorHandle | undefined;
 }
 
-export type NestedInput = number | boolean | readonly NestedInput[];
+export type NestedInput = number | bigint | boolean | readonly NestedInput[];
 
 function finish(made: Tensor, options: TensorOptions): Tensor {
   if (options.requiresGrad) made.requiresGrad = true;
@@ -32,7 +32,8 @@ function named(options: TensorOptions, dtype: DType = "float32"): { dtype: DType
 function checkShape(what: string, shape: readonly number[]): void {
   check(
     Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0),
-    () => `${what}: expected a shape of non-negative integers, got [${String(shape)}]`,
+    () =>
+      `${what}: expected a shape, an array of non-negative integers, got ${Array.isArray(shape) ? `[${shape.join(", ")}]` : String(shape)}`,
   );
 }
 
@@ -47,21 +48,30 @@ function shapeOf(data: NestedInput): number[] {
   return shape;
 }
 
-function flatten(data: NestedInput, shape: readonly number[], depth: number, out: number[]): void {
+type Leaf = number | bigint | boolean;
+
+function isLeaf(data: unknown): data is Leaf {
+  return typeof data === "number" || typeof data === "bigint" || typeof data === "boolean";
+}
+
+function flatten(data: NestedInput, shape: readonly number[], depth: number, out: Leaf[]): void {
   const size = shape[depth];
   if (size === undefined) {
-    if (typeof data !== "number" && typeof data !== "boolean") throw ragged(shape);
-    out.push(Number(data));
+    if (!isLeaf(data)) throw ragged(shape, data);
+    out.push(data);
     return;
   }
-  if (!Array.isArray(data) || data.length !== size) throw ragged(shape);
+  if (!Array.isArray(data) || data.length !== size) throw ragged(shape, data);
   for (const element of data) flatten(element as NestedInput, shape, depth + 1, out);
 }
 
-function ragged(shape: readonly number[]): EngineError {
+function ragged(shape: readonly number[], got: unknown): EngineError {
+  const found = Array.isArray(got)
+    ? `a list of ${got.length} among them`
+    : `${typeof got === "string" ? JSON.stringify(got) : String(got)} among them`;
   return new EngineError(
     "BAD_ARGUMENT",
-    `tensor: expected numbers nested evenly as the first row suggests ([${shape.join(", ")}]), got lists of other lengths or values`,
+    `tensor: expected numbers nested evenly as the first row suggests ([${shape.join(", ")}]), got ${found}`,
   );
 }
 
@@ -69,24 +79,32 @@ function isTypedArray(data: unknown): data is TypedArray {
   return ArrayBuffer.isView(data) && !(data instanceof DataView);
 }
 
-function firstLeaf(data: NestedInput): number | boolean | undefined {
-  let leaf: NestedInput | undefined = data;
-  while (Array.isArray(leaf)) leaf = leaf[0] as NestedInput | undefined;
-  return leaf as number | boolean | undefined;
+function dtypeOfLeaf(leaf: Leaf | undefined): DType {
+  return typeof leaf === "boolean" ? "bool" : typeof leaf === "bigint" ? "int64" : "float32";
+}
+
+function toInt64(leaf: Leaf): bigint {
+  check(
+    typeof leaf !== "number" || Number.isSafeInteger(leaf),
+    () => `tensor: expected integers beside bigints, got ${leaf}`,
+  );
+  return BigInt(leaf);
 }
 
 /**
- * A tensor of numbers or booleans nested as deep as it has dimensions, or of a typed array (one dimension).
- * float32 unless told; booleans give "bool", typed arrays their own type.
+ * A tensor of numbers, bigints or booleans nested as deep as it has dimensions, or of a typed array (one dimension).
+ * float32 unless told; booleans give "bool", bigints "int64", typed arrays their own type.
  */
 export function tensor(data: NestedInput | TypedArray, options: TensorOptions = {}): Tensor {
   if (isTypedArray(data)) return fromTypedArray(data, [data.length], options);
   const shape = shapeOf(data);
-  const flat: number[] = [];
+  const flat: Leaf[] = [];
   flatten(data, shape, 0, flat);
-  const dtype = options.dtype ?? (typeof firstLeaf(data) === "boolean" ? "bool" : "float32");
+  const dtype = options.dtype ?? dtypeOfLeaf(flat[0]);
+  if (flat.some((leaf) => typeof leaf === "bigint"))
+    return fromTypedArray(BigInt64Array.from(flat, toInt64), shape, { ...options, dtype });
   // float64 holds every number exactly; libtorch then rounds as it does everywhere.
-  return fromTypedArray(Float64Array.from(flat), shape, { ...options, dtype });
+  return fromTypedArray(Float64Array.from(flat, Number), shape, { ...options, dtype });
 }
 
 /**
@@ -112,12 +130,17 @@ export function fromTypedArray(
     () => `fromTypedArray: expected ${count} elements for shape [${shape.join(", ")}], got ${data.length}`,
   );
   // A bool is one byte, 0 or 1; Uint8Array data may hold more.
-  const made = new Tensor(native.fromBytes(data, shape, own));
+  const made = new Tensor(native.fromBytes(unshared(data), shape, own));
   const { dtype, device } = named(options, wanted);
   if (dtype === own && device === "cpu") return finish(made, options);
   const moved = to(made, { dtype, device });
   made.free();
   return finish(moved, options);
+}
+
+/** Node-API does not look into shared memory. */
+function unshared(data: TypedArray): TypedArray {
+  return data.buffer instanceof ArrayBuffer ? data : data.slice();
 }
 
 const toCopy = tensorOp("aten::_to_copy");

@@ -1,4 +1,4 @@
-import { EngineError } from "./errors.js";
+import { EngineError, engineError } from "./errors.js";
 import { build, native } from "./native.js";
 import type { Device } from "./tensor.js";
 
@@ -20,8 +20,15 @@ export function cudaDeviceCount(): number {
 
 /** Waits until the work sent to the device's current stream is done; nothing to do on the CPU. */
 export function synchronize(device: Device): void {
-  native.synchronize(device);
+  try {
+    native.synchronize(device);
+  } catch (cause) {
+    throw engineError(cause, "synchronize");
+  }
 }
+
+// OpenMP ends the process where the system will not give it a thread.
+const mostThreads = 1024;
 
 /** Threads that one operator may use on the CPU. */
 export function numThreads(): number {
@@ -29,8 +36,11 @@ export function numThreads(): number {
 }
 
 export function setNumThreads(threads: number): void {
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new EngineError("BAD_ARGUMENT", `setNumThreads: expected a positive integer, got ${threads}`);
+  if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `setNumThreads: expected an integer from 1 to ${mostThreads}, got ${threads}`,
+    );
   }
   native.setNumThreads(threads);
 }

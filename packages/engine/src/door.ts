@@ -1,7 +1,8 @@
-import { EngineError } from "./errors.js";
+import { EngineError, engineError } from "./errors.js";
 import { guardOf } from "./guards.js";
 import { native, type ResolvedOperator, type Schema } from "./native.js";
 import { Tensor } from "./tensor.js";
+import "./warnings.js";
 import { Tag, wire } from "./wire.js";
 
 /** A stream of random numbers, as operators take it; see random.ts. */
@@ -191,14 +192,13 @@ function brief(value: unknown): string {
 
 /** libtorch's message, then every argument by its name, so that the reader sees which one does not fit. */
 function explain(operator: ResolvedOperator, values: readonly unknown[], cause: unknown): EngineError {
-  const { code, message } = cause as { code?: string; message: string };
   const name = nameOf(operator);
-  if (code !== "OP_FAILED")
-    return new EngineError((code as EngineError["code"]) ?? "OP_FAILED", `${name}: ${message}`, { cause });
+  const { code } = cause as { code?: string };
+  if (code !== "OP_FAILED" && code !== "OUT_OF_MEMORY") return engineError(cause, name);
   const lines = values.flatMap((value, i) =>
     value === undefined ? [] : [`\n  ${operator.arguments[i]?.name ?? i}: ${brief(value)}`],
   );
-  return new EngineError("OP_FAILED", `${name}: ${message}${lines.join("")}`, { cause });
+  return engineError(cause, name, lines.join(""));
 }
 
 function nameOf(operator: Schema): string {
@@ -278,7 +278,7 @@ const resolved = new Map<string, Op>();
 
 /** Whether this libtorch has the operator: `hasOp("aten::conv2d")`. */
 export function hasOp(name: string): boolean {
-  return resolved.has(name) || native.resolve(name) !== null;
+  return find(name) !== null;
 }
 
 /**
@@ -291,18 +291,25 @@ export function hasOp(name: string): boolean {
  * OP_FAILED or OUT_OF_MEMORY.
  */
 export function op(name: string): Op {
+  const found = find(name);
+  if (found === null) throw noOperator(name);
+  return found;
+}
+
+function find(name: string): Op | null {
   const known = resolved.get(name);
   if (known !== undefined) return known;
+  if (typeof name !== "string")
+    throw new EngineError("BAD_ARGUMENT", `op: expected a name such as "aten::add.Tensor", got ${brief(name)}`);
   const operator = native.resolve(name);
-  if (operator === null) throw noOperator(name);
-  const call = guarded(operator);
-  const made = Object.assign(call, { schema: operator as Schema });
+  if (operator === null) return null;
+  const made = Object.assign(guarded(operator), { schema: operator as Schema });
   resolved.set(name, made);
   return made;
 }
 
 function guarded(operator: ResolvedOperator): (...given: (OpValue | OpOptions)[]) => OpResult {
-  const guard = guardOf(nameOf(operator));
+  const guard = guardOf(nameOf(operator), operator);
   if (guard === undefined) return (...given) => invoke(operator, arrange(operator, given));
   return (...given) => {
     const values = arrange(operator, given);

@@ -33,3 +33,20 @@ export class EngineError extends Error {
 export function check(condition: boolean, message: () => string): asserts condition {
   if (!condition) throw new EngineError("BAD_ARGUMENT", message());
 }
+
+/** libtorch's message without what only its authors need: lists of all its backends, places in its sources. */
+function readable(message: string): string {
+  const noKernel = /^Could not run '(.*?)' with arguments from the '(\w+)' backend\./.exec(message);
+  if (noKernel === null) return message.replace(/^\[enforce fail at [^\]]*\] [^.]*\. /, "");
+  const [, operator, backend] = noKernel;
+  const hint = backend === "CUDA" ? " (cudaDeviceCount() says how many CUDA devices can be used)" : "";
+  return `could not run '${operator}' with arguments from the '${backend}' backend: this libtorch has no kernel for it there${hint}`;
+}
+
+/** What the addon threw as an {@link EngineError}; `what` names the function or operator that it is about. */
+export function engineError(cause: unknown, what?: string, appendix = ""): EngineError {
+  // Node-API itself refuses arguments of the wrong type without a code.
+  const { code = "BAD_ARGUMENT", message } = cause as { code?: EngineErrorCode; message: string };
+  const text = `${readable(message)}${appendix}`;
+  return new EngineError(code, what === undefined ? text : `${what}: ${text}`, { cause });
+}

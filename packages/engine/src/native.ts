@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { EngineError } from "./errors.js";
+import { EngineError, engineError } from "./errors.js";
 
 /** One argument or result in an operator's schema. */
 export interface SchemaArgument {
@@ -114,6 +114,8 @@ export interface Native {
   setNumThreads(threads: number): void;
   loadLibrary(path: string): void;
   setDeterministic(on: boolean): void;
+  /** Calls `listener` with each distinct warning of libtorch in this thread, after the call that caused it. */
+  onWarning(listener: (message: string) => void): void;
 
   groupSupport(backend: string): string;
   groupCreate(options: GroupOptions): number;
@@ -188,9 +190,29 @@ function load(): { native: Native; build: Build } {
   }
 }
 
+/** Called all the time: they throw nothing, but for `call`, whose errors the door explains. */
+const bare = new Set(["call", "free", "leaveToCollector", "describe", "buffer", "growBuffer"]);
+
+/** The addon with errors that are EngineErrors. */
+function withEngineErrors(addon: Native): Native {
+  const entries = Object.entries(addon as unknown as Record<string, (...given: unknown[]) => unknown>);
+  const wrapped = entries.map(([name, body]) => {
+    if (bare.has(name)) return [name, body];
+    const call = (...given: unknown[]): unknown => {
+      try {
+        return body(...given);
+      } catch (cause) {
+        throw engineError(cause);
+      }
+    };
+    return [name, call];
+  });
+  return Object.fromEntries(wrapped) as Native;
+}
+
 const loaded = load();
 
-export const native: Native = loaded.native;
+export const native: Native = withEngineErrors(loaded.native);
 export const build: Build = loaded.build;
 
 // Some builds of libtorch start with one thread whatever the machine has.

@@ -1,4 +1,4 @@
-import type { TypedArray } from "./dtype.js";
+import { EngineError } from "./errors.js";
 import type { Tensor } from "./tensor.js";
 
 /** Numbers nested as deep as the tensor has dimensions. */
@@ -20,10 +20,17 @@ function fromFloat16(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function numbersOf(array: TypedArray, dtype: string): number[] {
-  if (dtype === "float16") return Array.from(array as Uint16Array, fromFloat16);
-  if (dtype === "bfloat16") return Array.from(array as Uint16Array, fromBfloat16);
-  return Array.from(array as ArrayLike<number | bigint>, Number);
+function numberOf(value: number | bigint, dtype: string): number {
+  if (dtype === "float16") return fromFloat16(Number(value));
+  if (dtype === "bfloat16") return fromBfloat16(Number(value));
+  const number = Number(value);
+  if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `tolist: ${value} does not fit a JavaScript number; use toTypedArray()`,
+    );
+  }
+  return number;
 }
 
 function build(numbers: readonly number[], shape: readonly number[], offset: number, size: number): Nested {
@@ -34,16 +41,18 @@ function build(numbers: readonly number[], shape: readonly number[], offset: num
 }
 
 export function nest(tensor: Tensor): Nested {
-  const numbers = numbersOf(tensor.toTypedArray(), tensor.dtype);
+  const { dtype } = tensor;
+  const numbers = Array.from(tensor.toTypedArray() as ArrayLike<number | bigint>, (value) =>
+    numberOf(value, dtype),
+  );
   return build(numbers, tensor.shape, 0, numbers.length);
 }
 
 const edgeItems = 3;
 const mostPrinted = 1000;
 
-function formatterFor(numbers: readonly number[], dtype: string): (value: number) => string {
-  if (dtype === "bool") return (value) => (value ? "true" : "false");
-  if (!dtype.startsWith("float") && dtype !== "bfloat16") return String;
+/** How to write floating-point numbers so that all of them read well together. */
+function formatterFor(numbers: readonly number[]): (value: number) => string {
   const finite = numbers.filter(Number.isFinite).map(Math.abs);
   const largest = finite.reduce((a, b) => Math.max(a, b), 0);
   const smallest = finite
@@ -66,49 +75,68 @@ function shown(length: number, short: boolean): (number | "...")[] {
   return [...all.slice(0, edgeItems), "...", ...all.slice(-edgeItems)];
 }
 
-/** As PyTorch prints: aligned columns, long dimensions cut in the middle, dtype, shape and device after the values. */
+/** The elements that are shown, in order, as text. */
+function texts(values: readonly (number | bigint)[], dtype: string): string[] {
+  if (dtype === "bool") return values.map((value) => (value ? "true" : "false"));
+  if (!dtype.startsWith("float") && dtype !== "bfloat16") return values.map(String);
+  const numbers = values.map((value) => numberOf(value, dtype));
+  return numbers.map(formatterFor(numbers));
+}
+
+type Leaf = (i: number) => string;
+
+/** Brackets, commas and line breaks around the elements that are shown. */
+function layOut(
+  shape: readonly number[],
+  offset: number,
+  size: number,
+  short: boolean,
+  leaf: Leaf,
+  depth: number,
+): string {
+  const [first, ...rest] = shape;
+  if (first === undefined) return leaf(offset);
+  const step = first === 0 ? 0 : size / first;
+  const parts = shown(first, short).map((i) =>
+    i === "..." ? "..." : layOut(rest, offset + i * step, step, short, leaf, depth + 1),
+  );
+  const gap = rest.length === 0 ? ", " : `,${"\n".repeat(rest.length)}${" ".repeat(depth + 1)}`;
+  return `[${parts.join(gap)}]`;
+}
+
+function valuesOf(tensor: Tensor): string {
+  const elements = tensor.toTypedArray() as ArrayLike<number | bigint>;
+  const short = elements.length > mostPrinted;
+  const lead = "tensor(".length;
+  const write = (leaf: Leaf): string => layOut(tensor.shape, 0, elements.length, short, leaf, lead);
+  const places: number[] = [];
+  write((i) => `${places.push(i)}`);
+  const all = texts(
+    places.map((i) => elements[i] as number | bigint),
+    tensor.dtype,
+  );
+  const width = all.reduce((most, text) => Math.max(most, text.length), 0);
+  let next = 0;
+  return write(() => (all[next++] as string).padStart(width));
+}
+
+/** Elements of sparse, quantised, complex and meta tensors cannot be had as numbers. */
+function valuesOrDots(tensor: Tensor): string {
+  try {
+    return valuesOf(tensor);
+  } catch (cause) {
+    if (cause instanceof EngineError) return "...";
+    throw cause;
+  }
+}
+
+/**
+ * As PyTorch prints: aligned columns, long dimensions cut in the middle, then dtype, shape, device where it is not the
+ * CPU, and whether gradients are recorded.
+ */
 export function formatTensor(tensor: Tensor): string {
-  const { shape, dtype, device } = tensor;
-  const numbers = numbersOf(tensor.toTypedArray(), dtype);
-  const format = formatterFor(numbers, dtype);
-  const short = numbers.length > mostPrinted;
-
-  const visit = (
-    dims: readonly number[],
-    offset: number,
-    size: number,
-    leaf: (i: number) => string,
-    depth: number,
-  ): string => {
-    const [first, ...rest] = dims;
-    if (first === undefined) return leaf(offset);
-    const step = first === 0 ? 0 : size / first;
-    const parts = shown(first, short).map((i) =>
-      i === "..." ? "..." : visit(rest, offset + i * step, step, leaf, depth + 1),
-    );
-    const gap = rest.length === 0 ? ", " : `,${"\n".repeat(rest.length)}${" ".repeat(depth + 1)}`;
-    return `[${parts.join(gap)}]`;
-  };
-
-  let width = 0;
-  visit(
-    shape,
-    0,
-    numbers.length,
-    (i) => {
-      width = Math.max(width, format(numbers[i] as number).length);
-      return "";
-    },
-    0,
-  );
-  const lead = "tensor(";
-  const values = visit(
-    shape,
-    0,
-    numbers.length,
-    (i) => format(numbers[i] as number).padStart(width),
-    lead.length,
-  );
+  const { shape, dtype, device, requiresGrad } = tensor;
   const where = device === "cpu" ? "" : `, ${device}`;
-  return `${lead}${values}, ${dtype} [${shape.join(", ")}]${where})`;
+  const recorded = requiresGrad ? ", requiresGrad" : "";
+  return `tensor(${valuesOrDots(tensor)}, ${dtype} [${shape.join(", ")}]${where}${recorded})`;
 }

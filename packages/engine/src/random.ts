@@ -1,8 +1,17 @@
 import { GeneratorHandle } from "./door.js";
+import { EngineError } from "./errors.js";
 import { native } from "./native.js";
 import { type Device, Tensor } from "./tensor.js";
 
 const registry = new FinalizationRegistry<number>((handle) => native.freeGenerator(handle));
+
+/** Seeds are 64 bits, signed or not. */
+function seedOf(what: string, seed: number | bigint): bigint {
+  const whole = typeof seed === "bigint" || (typeof seed === "number" && Number.isSafeInteger(seed));
+  const bits = whole ? BigInt(seed) : null;
+  if (bits !== null && bits >= -(2n ** 63n) && bits < 2n ** 64n) return bits;
+  throw new EngineError("BAD_ARGUMENT", `${what}: expected an integer seed of 64 bits, got ${String(seed)}`);
+}
 
 /** A stream of random numbers of its own: the same seed gives the same numbers, whatever else draws. */
 export class Generator extends GeneratorHandle {
@@ -14,13 +23,13 @@ export class Generator extends GeneratorHandle {
     readonly device: Device = "cpu",
   ) {
     super();
-    this.handle = native.generator(device, BigInt(seed));
+    this.handle = native.generator(device, seedOf("Generator", seed));
     registry.register(this, this.handle);
   }
 
   /** Starts the stream again from `seed`. */
   seed(seed: number | bigint): void {
-    native.seedGenerator(this.handle, BigInt(seed));
+    native.seedGenerator(this.handle, seedOf("Generator.seed", seed));
   }
 
   /** The stream's state as a uint8 tensor, to go on from later: assign it to another generator's `state`. */
@@ -35,5 +44,5 @@ export class Generator extends GeneratorHandle {
 
 /** Seeds the default streams of the process, on every device. */
 export function manualSeed(seed: number | bigint): void {
-  native.manualSeed(BigInt(seed));
+  native.manualSeed(seedOf("manualSeed", seed));
 }

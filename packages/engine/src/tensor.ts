@@ -1,5 +1,5 @@
 import { DTYPES, type DType, isDType, type TypedArray } from "./dtype.js";
-import { EngineError } from "./errors.js";
+import { EngineError, engineError } from "./errors.js";
 import { native } from "./native.js";
 import { formatTensor, type Nested, nest } from "./print.js";
 import { free, Held } from "./scope.js";
@@ -9,11 +9,6 @@ import { wire } from "./wire.js";
 export type Device = "cpu" | "cuda" | `cuda:${number}`;
 
 const Flags = { requiresGrad: 1, leaf: 2, contiguous: 4, channelsLast: 8 } as const;
-
-function rethrow(cause: unknown): never {
-  const { code, message } = cause as { code?: string; message: string };
-  throw new EngineError((code as EngineError["code"]) ?? "OP_FAILED", message, { cause });
-}
 
 /**
  * A view of numbers in libtorch's memory. Make one with `tensor`, `zeros` and the like; free many with `scope`.
@@ -98,11 +93,7 @@ export class Tensor extends Held {
   }
 
   set requiresGrad(on: boolean) {
-    try {
-      native.setRequiresGrad(this.#live("requiresGrad"), on);
-    } catch (cause) {
-      rethrow(cause);
-    }
+    native.setRequiresGrad(this.#live("requiresGrad"), on);
   }
 
   /** What backward passes have accumulated here; null before the first. Each reading is a new handle. */
@@ -112,11 +103,9 @@ export class Tensor extends Held {
   }
 
   set grad(gradient: Tensor | null) {
-    try {
-      native.setGradient(this.#live("grad"), gradient === null ? -1 : gradient.#live("grad"));
-    } catch (cause) {
-      rethrow(cause);
-    }
+    if (gradient !== null && !(gradient instanceof Tensor))
+      throw new EngineError("BAD_ARGUMENT", `grad: expected a Tensor or null, got ${typeof gradient}`);
+    native.setGradient(this.#live("grad"), gradient === null ? -1 : gradient.#live("grad"));
   }
 
   /** Frees the tensor now. Freeing twice is allowed; any other use afterwards throws FREED. */
@@ -133,7 +122,12 @@ export class Tensor extends Held {
    * Int8Array, Uint8Array (uint8, bool) or Uint16Array (the bits of float16 and bfloat16).
    */
   toTypedArray(): TypedArray {
-    return new (this.#array("toTypedArray"))(native.copyBytes(this.handle));
+    const array = this.#array("toTypedArray");
+    try {
+      return new array(native.copyBytes(this.handle));
+    } catch (cause) {
+      throw engineError(cause, "toTypedArray");
+    }
   }
 
   /**
@@ -142,21 +136,12 @@ export class Tensor extends Held {
    */
   shareTypedArray(): TypedArray {
     const array = this.#array("shareTypedArray");
-    return new array(this.#share());
+    return new array(native.shareBytes(this.handle));
   }
 
   /** As {@link shareTypedArray}, as raw bytes. */
   shareBytes(): Uint8Array {
-    this.#live("shareBytes");
-    return new Uint8Array(this.#share());
-  }
-
-  #share(): ArrayBuffer {
-    try {
-      return native.shareBytes(this.handle);
-    } catch (cause) {
-      rethrow(cause);
-    }
+    return new Uint8Array(native.shareBytes(this.#live("shareBytes")));
   }
 
   #array(what: string): (typeof DTYPES)[DType]["array"] {
@@ -172,12 +157,7 @@ export class Tensor extends Held {
    * @throws EngineError BAD_ARGUMENT when there is not exactly one, or an int64 is beyond 2^53: use toTypedArray().
    */
   item(): number {
-    let value: number | bigint | boolean;
-    try {
-      value = native.item(this.#live("item"));
-    } catch (cause) {
-      rethrow(cause);
-    }
+    const value = native.item(this.#live("item"));
     const number = Number(value);
     if (typeof value === "bigint" && !Number.isSafeInteger(number)) {
       throw new EngineError(
@@ -188,7 +168,10 @@ export class Tensor extends Held {
     return number;
   }
 
-  /** The elements as nested arrays of numbers; one number for a tensor without dimensions. */
+  /**
+   * The elements as nested arrays of numbers; one number for a tensor without dimensions.
+   * @throws EngineError BAD_ARGUMENT when an int64 is beyond 2^53: use toTypedArray().
+   */
   tolist(): Nested {
     return nest(this);
   }
