@@ -108,6 +108,7 @@ const pconv: Replay = (golden) => {
   only(golden.entry.hyper_parameters, "groups", 1, [1, 1, 1]);
   only(golden.entry.hyper_parameters, "dilation", 1, [1, 1, 1]);
   const kernels = golden.names("param/").filter((name) => /^Pconv\.\d+\.weight$/.test(name));
+  if (kernels.length === 0) throw new Error("the case has no tensor param/Pconv.0.weight");
   const sides = new Set(kernels.flatMap((name) => golden.tensor(`param/${name}`).shape.slice(2)));
   if (sides.size !== 1) throw new NotKnown(`kernels of ${[...sides].join(" and ")} cells`);
   const inChannels = golden.number("C");
