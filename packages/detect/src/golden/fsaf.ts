@@ -1,32 +1,50 @@
 // Cases of FSAF in the official code's conventions.
 import type { AnchorPriors, LevelSize, TblrCoder } from "@sepc/core";
-import { backward, ops, type Tensor } from "@sepc/engine";
-import { fsafLosses, fsafTargets, onlineSelection } from "../detectors/fsaf/training.js";
+import { ops, type Tensor } from "@sepc/engine";
+import { type FsafTraining, fsafLosses, fsafTargets, onlineSelection } from "../detectors/fsaf/training.js";
 import { byPrior } from "../models/heads/select.js";
 import { assignByEffectiveArea, type EffectiveAreaConfig } from "../training/assigners/effectiveArea.js";
 import { decodeTblr, encodeTblr } from "../training/coders/tblr.js";
 import { tblrIouLoss } from "../training/losses/tblrIou.js";
-import { backwardThrough } from "./backward.js";
-import type { Case } from "./case.js";
-import { anchorsOf, expectLosses, levelsOf, truthsOf } from "./retinanet.js";
+import { backwardThrough, expectInputGradients, expectLearnedFrom } from "./backward.js";
+import { type Case, only } from "./case.js";
+import { expectLosses, focalOf } from "./lossSettings.js";
+import { anchorsOf, checkTblr, labelsOf, levelsOf, limitsOf, truthsOf } from "./retinanet.js";
 
 interface OfficialAssigner {
   readonly pos_area_thr: number;
   readonly neg_area_thr: number;
-  readonly min_pos_iof: number;
+  readonly min_pos_iof?: number;
 }
 
 const coder: TblrCoder = { kind: "tblr", legacyBoxes: true };
-const focal = { gamma: 2, alpha: 0.25 };
+const leastOverlap = 1e-6;
 
-const assignerOf = (raw: OfficialAssigner): EffectiveAreaConfig => ({
-  effective: raw.pos_area_thr,
-  ignored: raw.neg_area_thr,
-  minIof: raw.min_pos_iof,
-});
+/** @throws NotKnown for an assigner of another kind */
+export function effectiveAreaOf(raw: OfficialAssigner): EffectiveAreaConfig {
+  only(raw, "type", "EffectiveAreaAssigner");
+  return { effective: raw.pos_area_thr, ignored: raw.neg_area_thr, minIof: raw.min_pos_iof ?? 0.01 };
+}
+
+/** @throws NotKnown for settings that FSAF's training does not have */
+export function trainingOf(golden: Case): FsafTraining {
+  checkTblr(golden);
+  const train = golden.setting<{ readonly assigner: OfficialAssigner }>("train_cfg");
+  only(train, "allowed_border", -1);
+  only(train, "pos_weight", -1, 0, 1);
+  only(golden.setting<object>("loss_cls", {}), "loss_weight", 1);
+  const box = golden.setting<object>("loss_bbox", {});
+  only(box, "type", "IoULossTBLR");
+  only(box, "eps", leastOverlap);
+  only(box, "loss_weight", 1);
+  only(golden.entry.hyper_parameters, "scales_per_octave", 1);
+  const priors: AnchorPriors = anchorsOf(golden);
+  return { priors, coder, focal: focalOf(golden), assigner: effectiveAreaOf(train.assigner) };
+}
 
 export function parts(golden: Case): void {
-  const assigner = assignerOf(golden.entry.hyper_parameters.assigner as OfficialAssigner);
+  checkTblr(golden);
+  const assigner = effectiveAreaOf(golden.setting<OfficialAssigner>("assigner"));
   const assigned = assignByEffectiveArea(
     golden.tensor("in/bboxes"),
     golden.tensor("in/gt_bboxes"),
@@ -36,23 +54,20 @@ export function parts(golden: Case): void {
     },
   );
   golden.expect("out/gt_inds", assigned);
-  const labels = golden.tensor("in/gt_labels").indexSelect(0, assigned.sub(1).clamp({ min: 0 }));
-  golden.expect("out/labels", ops.where(assigned.gt(0), labels, 0));
+  golden.expect("out/labels", labelsOf(golden, assigned));
   const priors = golden.tensor("in/priors");
-  const [height, width] = golden.entry.hyper_parameters.max_shape as [number, number];
   golden.expect("out/encode", encodeTblr(coder, priors, golden.tensor("in/gt")));
-  golden.expect("out/decode", decodeTblr(coder, priors, golden.tensor("in/deltas"), [height, width]));
+  golden.expect("out/decode", decodeTblr(coder, priors, golden.tensor("in/deltas"), limitsOf(golden)));
   const predicted = golden.leaf("in/pred_tblr");
-  const loss = tblrIouLoss(predicted, golden.tensor("in/target_tblr"));
+  const { eps } = golden.setting<{ eps?: number }>("loss_bbox", {});
+  const loss = tblrIouLoss(predicted, golden.tensor("in/target_tblr"), eps ?? leastOverlap);
   golden.expect("out/iou_loss", loss);
-  backwardThrough([[loss, golden.tensor("in/cot0")]]);
-  golden.expect("grad/pred_tblr", predicted.grad);
+  backwardThrough(golden, [[loss, "cot0"]]);
+  expectInputGradients(golden);
 }
 
 export function loss(golden: Case): void {
-  const { assigner } = golden.entry.hyper_parameters.train_cfg as { assigner: OfficialAssigner };
-  const priors: AnchorPriors = anchorsOf(golden);
-  const config = { priors, coder, focal, assigner: assignerOf(assigner) };
+  const config = trainingOf(golden);
   const maps = levelsOf(golden, true);
   const truths = truthsOf(golden);
   const targets = fsafTargets(config, golden.sizes as LevelSize[], truths);
@@ -68,14 +83,7 @@ export function loss(golden: Case): void {
   const found = onlineSelection(config, rows("cls", classes), rows("box", 4), targets);
   golden.expect("out/loss_levels", found.byLevel);
   golden.expect("out/selected_level", found.selected);
-  const losses = fsafLosses(config, maps, targets);
-  expectLosses(golden, losses);
-  const trained = Object.entries(losses).filter(([name]) => name.startsWith("loss"));
-  const total = trained.map(([, one]) => one).reduce((sum, one) => sum.add(one));
-  golden.expect("out/total", total);
-  backward(total);
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
+  expectLearnedFrom(golden, expectLosses(golden, fsafLosses(config, maps, targets)));
 }
 
 /** Targets level by level, as mmdetection lays them out. */

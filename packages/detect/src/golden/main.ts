@@ -1,14 +1,17 @@
 // Replays golden cases of a folder: node dist/golden/main.js DIR [name or kind ...]
 import { scope } from "@sepc/engine";
 import { Case, type CaseEntry, NotKnown, readManifest } from "./case.js";
-import { KINDS } from "./kinds.js";
+import { KINDS, type Replay } from "./kinds.js";
+
+const replayOf = ({ kind }: CaseEntry): Replay | undefined =>
+  Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
 
 /** null when all results agree, else what does not. */
 function faultOf(folder: string, entry: CaseEntry): { fault: string | null; worst: number; results: number } {
   try {
     const golden = scope(() => {
       const one = new Case(folder, entry);
-      KINDS[entry.kind]?.(one);
+      replayOf(entry)?.(one);
       return { shares: one.shares, missed: one.missed() };
     });
     const worst = Math.max(0, ...golden.shares.values());
@@ -16,6 +19,7 @@ function faultOf(folder: string, entry: CaseEntry): { fault: string | null; wors
       .filter(([, share]) => !(share <= 1))
       .map(([name, share]) => `${name} (${share.toPrecision(3)})`);
     const faults = [...bad, ...golden.missed.map((name) => `${name} was not computed`)];
+    if (golden.shares.size === 0) faults.push("the case holds no results");
     const more = faults.length > 8 ? ` and ${faults.length - 8} more` : "";
     const fault = faults.length > 0 ? `${faults.slice(0, 8).join(", ")}${more}` : null;
     return { fault, worst, results: golden.shares.size };
@@ -45,10 +49,16 @@ function main(): number {
   const entries = readManifest(folder).filter(
     ({ name, kind }) => only.length === 0 || only.includes(name) || only.includes(kind),
   );
+  if (entries.length === 0) {
+    process.stderr.write(
+      `${folder}: no case ${only.length > 0 ? `or kind of ${only.join(", ")}` : "in it"}\n`,
+    );
+    return 2;
+  }
   const unknown = new Map<string, number>();
   let [passed, failed] = [0, 0];
   for (const entry of entries) {
-    const outcome = KINDS[entry.kind] === undefined ? entry.kind : replay(folder, entry);
+    const outcome = replayOf(entry) === undefined ? entry.kind : replay(folder, entry);
     if (typeof outcome === "string") {
       unknown.set(outcome, (unknown.get(outcome) ?? 0) + 1);
       continue;

@@ -1,6 +1,6 @@
 // Cases of RepPoints in mmdetection 1.x's conventions.
 import type { DecodeSpec, PointPriors } from "@sepc/core";
-import { backward, fromTypedArray, ops, type Tensor } from "@sepc/engine";
+import { fromTypedArray, ops, type Tensor } from "@sepc/engine";
 import { RepPointsHead, type RepPointsOutput } from "../detectors/reppoints/head.js";
 import { distancesOf } from "../detectors/reppoints/network.js";
 import { type BoxFrom, pointsToBoxes, scaleGradient } from "../detectors/reppoints/points.js";
@@ -12,47 +12,67 @@ import {
 } from "../detectors/reppoints/targets.js";
 import { type RepPointsTraining, repPointsLosses } from "../detectors/reppoints/training.js";
 import { nameFromMmdetection } from "../detectors/reppoints/weights.js";
-import { backwardThrough } from "./backward.js";
-import type { Case } from "./case.js";
+import { expectLearnedFrom } from "./backward.js";
+import { replayBranches } from "./branches.js";
+import { type Case, only } from "./case.js";
 import { candidatesOf, expectDetections, postprocessOf } from "./detections.js";
-import { branch } from "./fcos.js";
-import { assignerOf, expectLosses, truthsOf } from "./retinanet.js";
+import { expectHeadMaps } from "./headMaps.js";
+import { type BoxLoss, boxLossOf, expectLosses, focalOf } from "./lossSettings.js";
+import { assignerOf, truthsOf } from "./retinanet.js";
 
-const hyper = <T>(golden: Case, name: string): T => golden.entry.hyper_parameters[name] as T;
-
-const momentGradient = 0.01;
+const momentGradientOf = (golden: Case): number => golden.number("moment_mul", 0.01);
 
 const priorsOf = (golden: Case): PointPriors => ({
   kind: "points",
-  strides: hyper<number[]>(golden, "strides"),
+  strides: golden.setting<number[]>("strides"),
   offset: 0,
 });
 
 interface Train {
   readonly init: { readonly assigner: { readonly scale: number; readonly pos_num: number } };
-  readonly refine: { readonly assigner: Record<string, unknown> };
+  readonly refine: { readonly assigner: Readonly<Record<string, unknown>> };
 }
 
 function trainingOf(golden: Case): RepPointsTraining {
-  const { init, refine } = hyper<Train>(golden, "train_cfg");
+  const { init, refine } = golden.setting<Train>("train_cfg");
+  for (const stage of [init, refine]) {
+    only(stage, "allowed_border", -1);
+    only(stage, "pos_weight", -1, 0, 1);
+  }
+  only(init.assigner, "type", "PointAssigner");
+  only(golden.entry.hyper_parameters, "point_base_scale", init.assigner.scale);
+  const [first, second] = (["init", "refine"] as const).map((stage) =>
+    boxLossOf(golden, {
+      name: `loss_bbox_${stage}`,
+      type: "SmoothL1Loss",
+      weight: stage === "init" ? 0.5 : 1,
+    }),
+  ) as [BoxLoss, BoxLoss];
+  only({ beta: second.beta }, "beta", first.beta);
   return {
     priors: priorsOf(golden),
     baseScale: init.assigner.scale,
     pointsPerBox: init.assigner.pos_num,
     assigner: assignerOf(refine.assigner),
     legacyBoxes: true,
-    focal: { gamma: 2, alpha: 0.25 },
-    beta: 0.11,
-    initWeight: 0.5,
-    refineWeight: 1,
+    focal: focalOf(golden),
+    beta: first.beta,
+    initWeight: first.weight,
+    refineWeight: second.weight,
   };
 }
 
+function boxFromOf(golden: Case): BoxFrom {
+  only(golden.entry.hyper_parameters, "transform_method", "moment", "minmax", "partial_minmax");
+  const method = golden.setting<string>("transform_method", "moment");
+  return method === "partial_minmax" ? "partialMinmax" : (method as BoxFrom);
+}
+
 function toBoxesOf(golden: Case, leaf: boolean): PointsToBoxes {
-  const method = golden.text("transform_method").replace("partial_minmax", "partialMinmax") as BoxFrom;
+  const method = boxFromOf(golden);
   if (method !== "moment") return (points) => pointsToBoxes(points, method);
   const transfer = leaf ? golden.leaf("in/moment_transfer") : golden.tensor("in/moment_transfer");
-  return (points) => pointsToBoxes(points, method, scaleGradient(transfer, momentGradient).exp());
+  return (points) => pointsToBoxes(points, method, scaleGradient(transfer, momentGradientOf(golden)).exp());
 }
 
 function mapsOf(golden: Case, leaves: boolean): RepPointsOutput[] {
@@ -99,11 +119,7 @@ export function loss(golden: Case): void {
   for (const [level, { init }] of maps.entries()) golden.expect(`out/init_bbox${level}`, toBoxes(init));
   const targets = repPointsTargets(config, maps, toBoxes, truthsOf(golden));
   expectTargets(golden, targets);
-  const total = expectLosses(golden, repPointsLosses(config, maps, toBoxes, targets));
-  golden.expect("out/total", total);
-  backward(total);
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
+  expectLearnedFrom(golden, expectLosses(golden, repPointsLosses(config, maps, toBoxes, targets)));
 }
 
 export function getBboxes(golden: Case): void {
@@ -129,42 +145,26 @@ export function getBboxes(golden: Case): void {
 const rename = (name: string): string =>
   (nameFromMmdetection(`bbox_head.${name}`) ?? name).replace(/^head\./, "");
 
+const mapNames = {
+  cls: ["cls_out", "cot_cls"],
+  init: ["pts_init", "cot_init"],
+  refine: ["pts_refine", "cot_refine"],
+} as const;
+
 export function headForward(golden: Case): void {
+  only(golden.entry.hyper_parameters, "use_grid_points", false);
+  only(golden.entry.hyper_parameters, "center_init", true);
+  only(golden.entry.hyper_parameters, "point_feat_channels", golden.number("C"));
   const head = new RepPointsHead({
     channels: golden.number("C"),
     classes: golden.number("num_classes") - 1,
-    kernelSize: 3,
-    boxFrom: "moment",
-    momentGradient,
-    offsetGradient: 0.1,
+    kernelSize: Math.sqrt(golden.number("num_points", 9)),
+    boxFrom: boxFromOf(golden),
+    momentGradient: momentGradientOf(golden),
+    offsetGradient: golden.number("gradient_mul", 0.1),
   });
-  const inBranch = (name: string): boolean => /_convs\./.test(name);
-  const own = golden.names("param/").filter((name) => !inBranch(name));
-  head.loadStateDict(new Map(own.map((name) => [rename(name), golden.tensor(`param/${name}`)])));
-  for (const name of golden.names("param/").filter(inBranch)) golden.leaf(`param/${name}`);
-  const maps = golden.sizes.map((_, level) => {
-    const x = golden.leaf(`in/x${level}`);
-    return head.forward(branch(golden, "cls_convs", x), branch(golden, "reg_convs", x));
+  replayBranches(golden, head, rename, (net) => {
+    const outputs = net.features(golden).map((features) => net.head.forward(...features));
+    expectHeadMaps(golden, outputs, mapNames);
   });
-  for (const [i, { cls, init, refine }] of maps.entries()) {
-    golden.expect(`out/cls_out${i}`, cls);
-    golden.expect(`out/pts_init${i}`, init);
-    golden.expect(`out/pts_refine${i}`, refine);
-  }
-  backwardThrough(
-    maps.flatMap(({ cls, init, refine }, i) => [
-      [cls, golden.tensor(`in/cot_cls${i}`)] as const,
-      [init, golden.tensor(`in/cot_init${i}`)] as const,
-      [refine, golden.tensor(`in/cot_refine${i}`)] as const,
-    ]),
-  );
-  const parameters = new Map(head.namedParameters());
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
-  for (const name of golden.names("grad/param/")) {
-    const gradient = inBranch(name)
-      ? golden.tensor(`param/${name}`).grad
-      : parameters.get(rename(name))?.grad;
-    golden.expect(`grad/param/${name}`, gradient ?? null);
-  }
 }

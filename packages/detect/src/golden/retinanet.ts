@@ -10,8 +10,8 @@ import {
   octaveScales,
   softNms,
 } from "@sepc/core";
-import { backward, fromTypedArray, ops, type Tensor } from "@sepc/engine";
-import type { Losses, Truth } from "../detectors/detector.js";
+import { fromTypedArray, ops, type Tensor } from "@sepc/engine";
+import type { Truth } from "../detectors/detector.js";
 import { freeAnchorLosses } from "../detectors/freeanchor/training.js";
 import {
   batchTargets,
@@ -19,49 +19,50 @@ import {
   type RetinaTrainingConfig,
   retinaLosses,
 } from "../detectors/retinanet/training.js";
-import { DensePrediction, type LevelOutput } from "../models/heads/dense.js";
+import type { LevelOutput } from "../models/heads/dense.js";
 import { alignedOverlaps, pairwiseOverlaps } from "../ops/overlaps.js";
 import { anchorTensor, paddingPriors } from "../ops/priors.js";
 import { assignByMaxIou, type MaxIouConfig } from "../training/assigners/maxIou.js";
 import { decodeDeltas, encodeDeltas } from "../training/coders/delta.js";
 import { decodeDistances } from "../training/coders/distance.js";
-import { backwardThrough, expectLearned } from "./backward.js";
-import { type Case, NotKnown } from "./case.js";
+import { backwardThrough, expectInputGradients, expectLearnedFrom } from "./backward.js";
+import { type Case, only } from "./case.js";
 import { candidatesOf, expectDetections, pictures, postprocessOf } from "./detections.js";
-import { expectHeadMaps } from "./headMaps.js";
+import { boxLossOf, expectLosses, focalOf } from "./lossSettings.js";
 
 type Four = [number, number, number, number];
 
-const hyper = <T>(golden: Case, name: string, fallback?: T): T =>
-  (golden.entry.hyper_parameters[name] ?? fallback) as T;
-
+/** @throws NotKnown for anchors whose sides are not told by their strides */
 export function anchorsOf(golden: Case): AnchorPriors {
+  only(golden.entry.hyper_parameters, "anchor_base_sizes");
   return {
     kind: "anchors",
     legacyBoxes: true,
-    strides: hyper<number[]>(golden, "anchor_strides"),
-    ratios: hyper<number[]>(golden, "anchor_ratios"),
+    strides: golden.setting<number[]>("anchor_strides"),
+    ratios: golden.setting<number[]>("anchor_ratios"),
     scales: octaveScales(golden.number("octave_base_scale"), golden.number("scales_per_octave")),
   };
 }
 
 /** All pictures are padded to this height and width. */
-const paddedTo = (golden: Case): [number, number] => hyper<[number, number]>(golden, "img");
+const paddedTo = (golden: Case): [number, number] => golden.setting<[number, number]>("img");
 
 export function coderOf(golden: Case): DeltaCoder {
   return {
     kind: "delta",
     legacyBoxes: true,
-    means: hyper<Four>(golden, "means", hyper<Four>(golden, "target_means", [0, 0, 0, 0])),
-    stds: hyper<Four>(golden, "stds", hyper<Four>(golden, "target_stds", [1, 1, 1, 1])),
+    means: golden.setting<Four>("means", golden.setting<Four>("target_means", [0, 0, 0, 0])),
+    stds: golden.setting<Four>("stds", golden.setting<Four>("target_stds", [1, 1, 1, 1])),
   };
 }
 
-export function assignerOf(raw: Record<string, unknown>): MaxIouConfig {
+/** @throws NotKnown for an assigner of another kind */
+export function assignerOf(raw: Readonly<Record<string, unknown>>): MaxIouConfig {
+  only(raw, "type", "MaxIoUAssigner");
   return {
     positiveIou: raw.pos_iou_thr as number,
     negativeIou: raw.neg_iou_thr as number | [number, number],
-    minPositiveIou: raw.min_pos_iou as number,
+    minPositiveIou: (raw.min_pos_iou as number | undefined) ?? 0,
     takeAllTies: raw.gt_max_assign_all as boolean | undefined,
     ignoreIof: raw.ignore_iof_thr as number | undefined,
     ignoreOfPriors: raw.ignore_wrt_candidates as boolean | undefined,
@@ -88,7 +89,7 @@ export function maxIouAssign(golden: Case): void {
   const { assigned, overlaps } = assignByMaxIou(
     golden.tensor("in/bboxes"),
     boxes,
-    assignerOf(hyper(golden, "assigner")),
+    assignerOf(golden.setting("assigner")),
     {
       legacyBoxes: true,
       ignored: golden.has("in/gt_bboxes_ignore") ? golden.tensor("in/gt_bboxes_ignore") : null,
@@ -96,14 +97,33 @@ export function maxIouAssign(golden: Case): void {
   );
   golden.expect("out/gt_inds", assigned);
   golden.expect("out/max_overlaps", overlaps);
+  golden.expect("out/labels", labelsOf(golden, assigned));
+}
+
+/** int64 `[P]`: label of each prior's box, 0 where it has none. */
+export function labelsOf(golden: Case, assigned: Tensor): Tensor {
+  if (!golden.has("in/gt_labels") || golden.tensor("in/gt_labels").numel === 0)
+    return ops.zerosLike(assigned);
   const labels = golden.tensor("in/gt_labels").indexSelect(0, assigned.sub(1).clamp({ min: 0 }));
-  golden.expect("out/labels", ops.where(assigned.gt(0), labels, 0));
+  return ops.where(assigned.gt(0), labels, 0);
+}
+
+/** Height and width that boxes are clipped to, where the case has them. */
+export const limitsOf = (golden: Case): [number, number] | undefined =>
+  golden.setting<[number, number] | undefined>("max_shape")?.slice(0, 2) as [number, number] | undefined;
+
+/** @throws NotKnown for shifts and scales of FSAF's distances */
+export function checkTblr(golden: Case): void {
+  const coder = golden.setting<object>("coder", {});
+  only(coder, "type", "TBLRCoder");
+  only(coder, "means", [0, 0, 0, 0]);
+  only(coder, "stds", [1, 1, 1, 1]);
 }
 
 export function bboxCoder(golden: Case): void {
   const coder = coderOf(golden);
-  const shape = hyper<number[] | null>(golden, "max_shape", null);
-  const limits = shape === null ? undefined : (shape.slice(0, 2) as [number, number]);
+  only(golden.entry.hyper_parameters, "wh_ratio_clip", 16 / 1000);
+  const limits = limitsOf(golden);
   const [rois, truth] = [golden.tensor("in/rois"), golden.tensor("in/gt")];
   const deltas = golden.leaf("in/deltas");
   golden.expect("out/bbox2delta", encodeDeltas(coder, rois, truth));
@@ -117,21 +137,21 @@ export function bboxCoder(golden: Case): void {
   golden.expect("out/iou", pairwiseOverlaps(rois, truth, { legacyBoxes: true }));
   golden.expect("out/iof", pairwiseOverlaps(rois, truth, { mode: "iof", legacyBoxes: true }));
   golden.expect("out/iou_aligned", alignedOverlaps(rois, truth, { legacyBoxes: true }));
-  backwardThrough([[boxes, golden.tensor("in/cot0")]]);
-  golden.expect("grad/deltas", deltas.grad);
+  backwardThrough(golden, [[boxes, "cot0"]]);
+  expectInputGradients(golden);
 }
 
 export function trainingOf(golden: Case): RetinaTrainingConfig {
-  const train = hyper<Record<string, unknown>>(golden, "train_cfg");
-  const positiveWeight = train.pos_weight as number;
+  const train = golden.setting<Record<string, unknown>>("train_cfg");
+  const positiveWeight = (train.pos_weight as number | undefined) ?? -1;
   return {
     anchors: anchorsOf(golden),
     assigner: assignerOf(train.assigner as Record<string, unknown>),
     coder: coderOf(golden),
-    allowedBorder: train.allowed_border as number,
+    allowedBorder: (train.allowed_border as number | undefined) ?? -1,
     positiveWeight: positiveWeight > 0 ? positiveWeight : 1,
-    focal: { gamma: 2, alpha: 0.25 },
-    beta: 0.11,
+    focal: focalOf(golden),
+    beta: boxLossOf(golden, { type: "SmoothL1Loss" }).beta,
   };
 }
 
@@ -153,23 +173,8 @@ export function levelsOf(golden: Case, leaves: boolean): LevelOutput[] {
   return golden.sizes.map((_, i) => ({ cls: take(`in/cls_score${i}`), box: take(`in/bbox_pred${i}`) }));
 }
 
-/** "loss_box.3" is "loss_bbox3", "loss_positive_bag" is "positive_bag_loss". */
-const officialLoss = (name: string): string =>
-  name
-    .replace(".", "")
-    .replace("loss_box", "loss_bbox")
-    .replace(/^loss_(.*_bag)$/, "$1_loss");
-
-/** Compares losses, level by level, with mmdetection's names; returns their sum. */
-export function expectLosses(golden: Case, losses: Losses): Tensor {
-  const all = Object.entries(losses);
-  for (const [name, loss] of all) golden.expect(`out/${officialLoss(name)}`, loss);
-  const trained = all.filter(([name]) => name.startsWith("loss"));
-  return trained.map(([, loss]) => loss).reduce((sum, loss) => sum.add(loss));
-}
-
 export function retinaLoss(golden: Case): void {
-  if (golden.text("cls") !== "SepcRetinaHead") throw new NotKnown(golden.text("cls"));
+  only(golden.entry.hyper_parameters, "cls", "SepcRetinaHead", "RetinaHead", "RetinaSepBNHead");
   const config = trainingOf(golden);
   const truths = truthsOf(golden);
   const levels = levelsOf(golden, true);
@@ -195,29 +200,25 @@ export function retinaLoss(golden: Case): void {
     });
     const boxes = squeezed(ops.stack(dense));
     golden.expect(`out/bbox_targets${level}`, boxes);
-    if (golden.has(`out/bbox_weights${level}`)) {
-      const positive = squeezed(labels.ge(0)).to({ dtype: "float32" }).unsqueeze(-1).expandAs(boxes);
-      golden.expect(`out/bbox_weights${level}`, positive);
-    }
+    const positive = squeezed(labels.ge(0)).to({ dtype: "float32" }).unsqueeze(-1).expandAs(boxes);
+    golden.expect(`out/bbox_weights${level}`, positive);
     first += count;
   }
   const total = expectLosses(golden, retinaLosses(config, levels, targets));
   const counted = (n: number): Tensor => fromTypedArray(BigInt64Array.of(BigInt(n)), []);
-  for (const [name, value] of [["out/num_total_pos", targets.positives]] as const)
-    if (golden.has(name)) golden.expect(name, counted(value));
-  if (golden.has("out/num_total_neg")) {
-    const negatives = targets.images.map(({ labels }) => Math.max(Number(labels.eq(-1).sum().item()), 1));
-    golden.expect("out/num_total_neg", counted(negatives.reduce((sum, n) => sum + n)));
-  }
-  for (const name of ["out/total", "out/loss_total"]) if (golden.has(name)) golden.expect(name, total);
-  backward(total);
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
+  golden.expect("out/num_total_pos", counted(targets.positives));
+  const negatives = targets.images.map(({ labels }) => Math.max(Number(labels.eq(-1).sum().item()), 1));
+  golden.expect("out/num_total_neg", counted(negatives.reduce((sum, n) => sum + n)));
+  expectLearnedFrom(golden, total);
 }
 
 export function getBboxes(golden: Case): void {
+  const anchored = ["SepcRetinaHead", "RetinaHead", "RetinaSepBNHead"];
+  const free = ["FreeAnchorRetinaHead", "SepcFreeAnchorRetinaHead"];
+  only(golden.entry.hyper_parameters, "cls", ...anchored, ...free, "FSAFHead");
+  only(golden.setting<object>("loss_cls", {}), "type", "FocalLoss");
   const isFsaf = golden.text("cls") === "FSAFHead";
-  if (!isFsaf && golden.text("cls") !== "SepcRetinaHead") throw new NotKnown(golden.text("cls"));
+  if (isFsaf) checkTblr(golden);
   const postprocess = postprocessOf(golden);
   const spec: DecodeSpec = {
     priors: anchorsOf(golden),
@@ -235,7 +236,11 @@ export function suppression(golden: Case): void {
   const rows = golden.tensor("in/dets");
   const boxes = rows.narrow(1, 0, 4).contiguous().toTypedArray() as Float32Array;
   const scores = rows.select(1, 4).contiguous().toTypedArray() as Float32Array;
-  const options = { iouThreshold: golden.number("iou_thr"), legacyBoxes: true };
+  const options = {
+    iouThreshold: golden.number("iou_thr"),
+    sigma: golden.number("sigma", 0.5),
+    legacyBoxes: true,
+  };
   const whole = (values: readonly number[]): Tensor =>
     fromTypedArray(BigInt64Array.from(values, BigInt), [values.length]);
   golden.expect("out/keep", whole(nms(boxes, scores, options).sort((a, b) => a - b)));
@@ -247,41 +252,19 @@ export function suppression(golden: Case): void {
   }
 }
 
-/** The prediction convolutions alone, on features of two branches. */
-export function sepcRetinaHead(golden: Case): void {
-  const isFsaf = golden.text("cls") === "FSAFHead";
-  if (!isFsaf && golden.text("cls") !== "SepcRetinaHead") throw new NotKnown(golden.text("cls"));
-  const { ratios, scales } = anchorsOf(golden);
-  const head = new DensePrediction({
-    channels: golden.number("C"),
-    anchorsPerCell: ratios.length * scales.length,
-    classes: golden.number("num_classes") - 1,
-  });
-  const rename = (name: string): string =>
-    name.replace(/^retina_cls\./, "cls.").replace(/^retina_reg\./, "box.");
-  head.loadStateDict(golden.state(rename));
-  const outputs = golden.sizes
-    .map((_, i) => head.forward(golden.leaf(`in/cls${i}`), golden.leaf(`in/loc${i}`)))
-    .map(({ cls, box }) => ({ cls, box: isFsaf ? box.relu() : box }));
-  expectHeadMaps(golden, outputs);
-  expectLearned(golden, head, rename);
-}
-
 export function freeAnchorLoss(golden: Case): void {
   const levels = levelsOf(golden, true);
+  const box = boxLossOf(golden, { type: "SmoothL1Loss", weight: 0.75 });
   const config = {
     anchors: anchorsOf(golden),
     coder: coderOf(golden),
-    bagSize: 50,
-    boxThreshold: 0.6,
-    gamma: 2,
-    alpha: 0.5,
-    beta: 0.11,
-    boxWeight: 0.75,
+    bagSize: golden.number("pre_anchor_topk", 50),
+    boxThreshold: golden.number("bbox_thr", 0.6),
+    gamma: golden.number("gamma", 2),
+    alpha: golden.number("alpha", 0.5),
+    beta: box.beta,
+    boxWeight: box.weight,
   };
-  const total = expectLosses(golden, freeAnchorLosses(config, levels, truthsOf(golden)));
-  golden.expect("out/total", total);
-  backward(total);
-  for (const name of golden.names("grad/in/"))
-    golden.expect(`grad/in/${name}`, golden.tensor(`in/${name}`).grad);
+  const losses = freeAnchorLosses(config, levels, truthsOf(golden));
+  expectLearnedFrom(golden, expectLosses(golden, losses));
 }

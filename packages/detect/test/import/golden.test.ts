@@ -6,7 +6,8 @@ import { ops, scope } from "@sepc/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { run } from "../../src/cli/main.js";
 import { Case, type CaseEntry, readManifest } from "../../src/golden/case.js";
-import { expectLosses, truthsOf } from "../../src/golden/retinanet.js";
+import { expectLosses } from "../../src/golden/lossSettings.js";
+import { truthsOf } from "../../src/golden/retinanet.js";
 import { loadRun } from "../../src/train/loadRun.js";
 import { saveTorch } from "./torchFile.js";
 

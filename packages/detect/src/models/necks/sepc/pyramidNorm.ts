@@ -139,10 +139,16 @@ export function foldInto(
   return new NoNorm().eval();
 }
 
-const groups = 32;
-
-/** @param levels number of levels, which only "independent" asks for */
-export function buildPyramidNorm(kind: PyramidNormKind, channels: number, levels: number): PyramidNorm {
+/**
+ * @param levels number of levels, which only "independent" asks for
+ * @param groups of "group"; 32 unless told, or as many as there are channels
+ */
+export function buildPyramidNorm(
+  kind: PyramidNormKind,
+  channels: number,
+  levels: number,
+  groups = Math.min(32, channels),
+): PyramidNorm {
   switch (kind) {
     case "none":
       return new NoNorm();
@@ -153,8 +159,6 @@ export function buildPyramidNorm(kind: PyramidNormKind, channels: number, levels
     case "independent":
       return new IndependentBatchNorm(channels, levels);
     case "group":
-      return new SharedNorm(
-        new nn.GroupNorm({ numGroups: Math.min(groups, channels), numChannels: channels }),
-      );
+      return new SharedNorm(new nn.GroupNorm({ numGroups: groups, numChannels: channels }));
   }
 }

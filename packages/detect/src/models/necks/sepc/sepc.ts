@@ -9,8 +9,11 @@ export interface SepcConfig {
   readonly levels: number;
   /** Stacked pyramid convolutions; 4 unless told. */
   readonly pconvs?: number | undefined;
-  /** none: plain PConv head. extra: SEPC-lite, only the last convolution of each branch deforms. all: SEPC. */
-  readonly deform?: "none" | "extra" | "all" | undefined;
+  /**
+   * none: plain PConv head. extra: SEPC-lite, only the last convolution of each branch deforms. all: SEPC. pconvs: all
+   * but those last ones, which the official code can be told too.
+   */
+  readonly deform?: "none" | "extra" | "pconvs" | "all" | undefined;
   readonly norm?: PyramidNormKind | undefined;
   /** combined: both branches share the pyramid convolutions (Figure 5b); separate: each has its own (Figure 5a). */
   readonly branches?: "combined" | "separate" | undefined;
@@ -51,7 +54,7 @@ class ExtraConv extends nn.Module implements FoldsNorm {
       inChannels: channels,
       outChannels: channels,
       padding: extraPadding,
-      deformable: deform !== "none",
+      deformable: deform === "extra" || deform === "all",
     });
     this.norm = buildPyramidNorm(norm, channels, levels);
   }
@@ -103,7 +106,7 @@ export class Sepc extends nn.Module {
             levels,
             scaleKernel,
             norm,
-            deformable: deform === "all",
+            deformable: deform === "pconvs" || deform === "all",
           }),
       );
     this.pconvs = stack();

@@ -8,6 +8,8 @@ export interface StackConfig {
   readonly levels: number;
   readonly depth: number;
   readonly norm: PyramidNormKind;
+  /** Of group normalisation; 32 unless told. */
+  readonly groups?: number | undefined;
   /** Whether kernels deform, on all levels but the lowest. */
   readonly deformable: boolean;
 }
@@ -17,13 +19,13 @@ export class ConvStack extends nn.Module implements FoldsNorm {
   readonly convs: OffsetConv[];
   readonly norms: PyramidNorm[];
 
-  constructor({ channels, levels, depth, norm, deformable }: StackConfig) {
+  constructor({ channels, levels, depth, norm, groups, deformable }: StackConfig) {
     super();
     const layers = Array.from({ length: depth });
     this.convs = layers.map(
       () => new OffsetConv({ inChannels: channels, outChannels: channels, deformable }),
     );
-    this.norms = layers.map(() => buildPyramidNorm(norm, channels, levels));
+    this.norms = layers.map(() => buildPyramidNorm(norm, channels, levels, groups));
   }
 
   foldNorm(): void {
