@@ -16,6 +16,6 @@ export { type ExportDescription, type ExportModelOptions, exportModel } from "./
 export { type DetectedObject, Detector, type ImageSource, type LoadOptions } from "./inference/detector.js";
 export { drawDetections } from "./inference/draw.js";
 export { detectStream, type StreamItem, type StreamOptions, type StreamResult } from "./inference/stream.js";
-export { preset, presetNames } from "./presets/index.js";
+export { type ConfigFile, preset, presetNames } from "./presets/index.js";
 export { parseRunConfig, type RunConfig, type RunConfigInput } from "./train/config.js";
 export { type FitOptions, type FitResult, fit, type StepReport } from "./train/fit.js";

@@ -183,7 +183,8 @@ describe("sepc eval on files", () => {
     [["--iou", "2"], /--iou: expected a number above 0, up to 1, got "2"/],
     [["--score", "high"], /--score: expected a number, got "high"/],
     [["--type", "segm"], /truth\.json: expected masks for --type segm, found boxes only/],
-    [["--annotations", "none.json"], /none\.json: ENOENT/],
+    [["--annotations", "none.json"], /none\.json: there is no such file/],
+    [["--results", tmpdir()], /expected a JSON file, got a folder/],
   ])("refuses %j", (args, message) => {
     const { code, err } = evaluate(...files, ...args);
     expect(code).toBe(1);

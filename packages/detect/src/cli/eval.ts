@@ -154,10 +154,10 @@ async function foundByModel(path: string, { data, split, device }: EvalArguments
 }
 
 async function foundByRun(path: string, { data, split, device }: EvalArguments): Promise<Found> {
-  const { cudaDeviceCount } = await import("@sepc/engine");
+  const { deviceOf } = await import("../train/device.js");
   const { detectAll } = await import("../train/detectAll.js");
   const { loadRun } = await import("../train/loadRun.js");
-  const place = (device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu")) as "cpu";
+  const place = deviceOf(device);
   const { detector, config, classes } = loadRun(path, place);
   const dataset = withClasses(await openDataset(data as string, { split }), classes);
   const bar = new Progress({ total: dataset.images.length, unit: "images", label: "detecting" });

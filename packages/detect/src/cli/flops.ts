@@ -4,7 +4,7 @@ import { countFlops, type FlopReport } from "../analysis/flops.js";
 import type { DetectorConfig } from "../detectors/index.js";
 import { preset, TOWERS, type TowerName } from "../presets/index.js";
 import { parseRunConfig } from "../train/config.js";
-import { readConfigFile } from "./train.js";
+import { readConfigFile } from "./configFile.js";
 
 interface FlopArguments {
   readonly preset: string;

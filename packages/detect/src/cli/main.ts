@@ -95,7 +95,9 @@ async function program(args: readonly string[]): Promise<Command> {
 
 /** Whether the message of an error is all that a user needs. */
 function isForPeople(error: unknown): error is Error {
-  return error instanceof Error && ["EngineError", "SetupError", "ModelError"].includes(error.name);
+  if (!(error instanceof Error)) return false;
+  // What the system refuses (a full disk, a folder without permission) Node words with call and path.
+  return ["EngineError", "SetupError", "ModelError"].includes(error.name) || "syscall" in error;
 }
 
 /** Runs `sepc` with these arguments; returns the exit code: 0 well, 1 failed, 2 used wrongly. */

@@ -1,7 +1,7 @@
-import { scope } from "@sepc/engine";
+import { EngineError, scope } from "@sepc/engine";
 import type { Command } from "commander";
 import { countFlops } from "../analysis/flops.js";
-import { preset, presetNames } from "../presets/index.js";
+import { nearestPresets, preset, presetNames } from "../presets/index.js";
 import { reportedAp } from "../presets/reported.js";
 
 const examples = `
@@ -40,6 +40,11 @@ export function define(command: Command): void {
         process.stdout.write(json ? `${JSON.stringify(names)}\n` : `${names.join("\n")}\n`);
         return;
       }
+      if (names.length === 0)
+        throw new EngineError(
+          "BAD_ARGUMENT",
+          `no preset's name holds "${part}"; nearest: ${nearestPresets(part).join(", ")}`,
+        );
       const rows = names.map(rowOf);
       process.stdout.write(json ? `${JSON.stringify(rows)}\n` : asTable(rows));
     });

@@ -1,9 +1,9 @@
-import { cudaDeviceCount, type Device } from "@sepc/engine";
 import type { Command } from "commander";
 import { openDataset } from "../data/open.js";
 import { withClasses } from "../data/withClasses.js";
 import { writeReport } from "../report/report.js";
 import { detectAll } from "../train/detectAll.js";
+import { deviceOf } from "../train/device.js";
 import { loadRun } from "../train/loadRun.js";
 import { Progress } from "./progress.js";
 
@@ -16,7 +16,7 @@ export function define(command: Command): void {
     .option("--device <name>", "cpu, cuda or cuda:N")
     .addHelpText("after", "\nExample:\n  npx sepc report runs/train --data my-pictures --split test")
     .action(async (run: string, options: { data: string; split: string; device?: string }) => {
-      const device = (options.device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu")) as Device;
+      const device = deviceOf(options.device);
       const { detector, config, classes } = loadRun(run, device);
       const dataset = withClasses(await openDataset(options.data, { split: options.split }), classes);
       const bar = new Progress({ total: dataset.images.length, unit: "images", label: "detecting" });

@@ -1,6 +1,3 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { EngineError } from "@sepc/engine";
 import type { Command } from "commander";
 import { presetNames } from "../presets/index.js";
@@ -31,7 +28,10 @@ Examples:
   npx sepc train --preset retinanet_r50_sepc-lite_1x --train train.json --val val.json --weights resnet50.pth
   npx sepc train --preset retinanet_small_fpn --data my-pictures --set schedule.epochs=80 --set schedule.lr=0.002
   npx sepc train --config sepc.config.ts --data my-pictures --out runs/mine
-  npx sepc train --resume --out runs/mine`;
+  npx sepc train --resume --out runs/mine --data my-pictures
+
+A sepc.config.ts starts from a preset and changes what it likes (the same as JSON: without "export default"):
+  export default { preset: "retinanet_small_fpn", schedule: { epochs: 80 }, input: { scales: [[640, 640]] } };`;
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -45,7 +45,7 @@ export function define(command: Command): void {
   command
     .description("train a detector")
     .option("--preset <name>", `settings to start from, as ${presetNames[0]} (all: sepc models)`)
-    .option("--config <file>", "sepc.config.ts, .mjs or .json: an object, in place of --preset")
+    .option("--config <file>", "sepc.config.ts, .mjs or .json, in place of --preset")
     .option("--data <path>", "data set with splits train and val")
     .option("--train <path>", "training data, in place of --data")
     .option("--val <path>", "validation data, in place of --data")
@@ -69,19 +69,3 @@ export function define(command: Command): void {
       process.exitCode = await runTraining(options);
     });
 }
-
-/** A configuration's object from a file; TypeScript files need a Node that reads them. */
-export async function readConfigFile(path: string): Promise<unknown> {
-  const file = resolve(path);
-  if (!existsSync(file)) throw new EngineError("FILE", `${path}: there is no such configuration file`);
-  try {
-    if (file.endsWith(".json")) return JSON.parse(readFileSync(file, "utf8"));
-    const loaded = (await import(pathToFileURL(file).href)) as { default?: unknown };
-    if (loaded.default === undefined) throw new Error("expected a default export");
-    return loaded.default;
-  } catch (cause) {
-    throw new EngineError("BAD_ARGUMENT", `${path}: ${(cause as Error).message}`, { cause });
-  }
-}
-
-export const runConfigPath = (folder: string): string => join(folder, "config.json");

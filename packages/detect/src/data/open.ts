@@ -30,8 +30,14 @@ interface Source {
   readonly splits: readonly string[];
 }
 
-const accepted =
-  "a COCO .json, a folder with annotations/*.json, a Pascal VOC folder (Annotations, JPEGImages) or YOLO's data.yaml";
+const layouts: Readonly<Record<DatasetFormat, string>> = {
+  coco: "a COCO .json, a folder with annotations/*.json",
+  voc: "a Pascal VOC folder (Annotations, JPEGImages)",
+  yolo: "YOLO's data.yaml",
+};
+
+const accepted = (format?: DatasetFormat): string =>
+  format === undefined ? `${layouts.coco}, ${layouts.voc} or ${layouts.yolo}` : layouts[format];
 
 const isJson = (name: string): boolean =>
   /\.json$/i.test(name) && !/captions|keypoints|stuff|panoptic|provenance|image_info/.test(name);
@@ -96,13 +102,10 @@ function inUsualOrder(splits: readonly string[]): string[] {
 function find(path: string, { format }: OpenOptions): Source {
   const place = resolve(path);
   if (!existsSync(place))
-    throw new EngineError("FILE", `${path}: there is no such data set; expected ${accepted}`);
+    throw new EngineError("FILE", `${path}: there is no such data set; expected ${accepted(format)}`);
   const source = sourceOf(place, format);
   if (source !== null) return { ...source, splits: inUsualOrder(source.splits) };
-  throw new EngineError(
-    "BAD_ARGUMENT",
-    `${path}: expected ${format ? `${format} format in ` : ""}${accepted}`,
-  );
+  throw new EngineError("BAD_ARGUMENT", `${path}: expected ${accepted(format)}`);
 }
 
 /** The splits that a data set names, "train", "val" and "test" first; none where it is a whole. */

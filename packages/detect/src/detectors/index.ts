@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { AtssConfig } from "./atss/config.js";
 import { atss } from "./atss/index.js";
 import type { DetectorNetwork } from "./detector.js";
+import { faultsOf } from "./faults.js";
 import type { FcosConfig } from "./fcos/config.js";
 import { fcos } from "./fcos/index.js";
 import type { FreeAnchorConfig } from "./freeanchor/config.js";
@@ -40,25 +41,37 @@ const DETECTORS: {
 
 export const detectorNames = Object.keys(DETECTORS) as DetectorConfig["detector"][];
 
+const isDetectorName = (name: unknown): name is DetectorConfig["detector"] =>
+  typeof name === "string" && Object.hasOwn(DETECTORS, name);
+
 /** The entry whose functions take the configuration that names it. */
-function specOf(name: unknown): DetectorSpec<DetectorConfig> {
-  if (typeof name === "string" && Object.hasOwn(DETECTORS, name))
-    return DETECTORS[name as DetectorConfig["detector"]] as unknown as DetectorSpec<DetectorConfig>;
-  throw new EngineError(
-    "BAD_ARGUMENT",
-    `model.detector: expected one of ${detectorNames.join(", ")}, got ${JSON.stringify(name)}`,
-  );
-}
+const specOf = (name: DetectorConfig["detector"]): DetectorSpec<DetectorConfig> =>
+  DETECTORS[name] as unknown as DetectorSpec<DetectorConfig>;
+
+/** Configurations of all detectors: as the one that `detector` names says, with defaults filled in. */
+export const detectorSchema = z
+  .custom<DetectorConfig>((value) => typeof value === "object" && value !== null, "expected an object")
+  .transform((raw, context): DetectorConfig => {
+    const { detector } = raw;
+    if (!isDetectorName(detector)) {
+      const message = `expected one of ${detectorNames.join(", ")}`;
+      context.issues.push({ code: "custom", path: ["detector"], message, input: detector });
+      return z.NEVER;
+    }
+    const parsed = specOf(detector).schema.safeParse(raw, { reportInput: true });
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) context.issues.push(issue as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
 
 /**
  * Checks a detector's configuration and fills in defaults.
  * @throws EngineError BAD_ARGUMENT with the path to each value that is unknown or impossible.
  */
 export function parseDetector(raw: unknown): DetectorConfig {
-  const { schema } = specOf((raw as { detector?: unknown } | null)?.detector);
-  const parsed = schema.safeParse(raw);
-  if (!parsed.success) throw new EngineError("BAD_ARGUMENT", `model: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  const parsed = z.strictObject({ model: detectorSchema }).safeParse({ model: raw }, { reportInput: true });
+  if (!parsed.success) throw new EngineError("BAD_ARGUMENT", faultsOf(parsed.error).join("\n"));
+  return parsed.data.model;
 }
 
 /** What names a tensor of mmdetection 1.x's state dict of this detector; null where no such names are known. */

@@ -7,7 +7,7 @@ const positive = z.int().positive();
 const stage = z.enum(["c2", "c3", "c4", "c5"]);
 
 const backboneFields = z.strictObject({
-  depth: z.union([z.literal(18), z.literal(34), z.literal(50), z.literal(101)]),
+  depth: z.literal([18, 34, 50, 101]),
   /** Channels of the stem; 64 in the papers, fewer for small models. */
   width: positive.default(64),
   groups: positive.default(1),
@@ -16,7 +16,7 @@ const backboneFields = z.strictObject({
   /** Stages with deformable bottlenecks: ["c3", "c4", "c5"] in the papers. */
   deformableStages: z.array(stage).default([]),
   /** 0 none, 1 the stem, 2 the stem and the first stage ... */
-  frozenStages: z.union([0, 1, 2, 3, 4, 5].map((n) => z.literal(n as 0 | 1 | 2 | 3 | 4 | 5))).default(2),
+  frozenStages: z.literal([0, 1, 2, 3, 4, 5]).default(2),
   /** Whether batch normalisation keeps its running statistics in training. */
   normEval: z.boolean().default(true),
 });
@@ -45,7 +45,7 @@ export const towerSchema = z.strictObject({
   /** Levels that a pyramid convolution reaches over; odd. */
   scaleKernel: positive.refine((size) => size % 2 === 1, "expected an odd number").default(3),
   /** 1 keeps maps at their level's size (the paper); 0 is what the official weights need. */
-  extraPadding: z.union([z.literal(0), z.literal(1)]).default(1),
+  extraPadding: z.literal([0, 1]).default(1),
 });
 
 export const anchorSchema = z.strictObject({
@@ -99,7 +99,9 @@ export const focalSchema = z.strictObject({
 
 export const assignerSchema = z.strictObject({
   positiveIou: share.default(0.5),
-  negativeIou: z.union([share, z.tuple([share, share])]).default(0.4),
+  negativeIou: z
+    .union([share, z.tuple([share, share])], "expected a number from 0 to 1, or two")
+    .default(0.4),
   minPositiveIou: share.default(0),
   takeAllTies: z.boolean().default(true),
   ignoreIof: z.number().min(-1).max(1).default(-1),

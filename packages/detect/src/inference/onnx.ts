@@ -51,7 +51,9 @@ export async function openModel(path: string, { device, threads }: LoadOptions):
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    throw new EngineError("FILE", `${path}: cannot be read: ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason = code === "ENOENT" ? "there is no such file" : `cannot be read: ${message}`;
+    throw new EngineError("FILE", `${path}: ${reason}`, { cause });
   }
   const spec = readModelSpec(bytes, path);
   const ort = await onnxRuntime();

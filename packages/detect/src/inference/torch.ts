@@ -1,7 +1,8 @@
 import type { Postprocess, RgbImage } from "@sepc/core";
 import { prepareBatch, preparePicture } from "@sepc/core/runtime";
-import { cudaDeviceCount, type Device, setNumThreads } from "@sepc/engine";
+import { type Device, setNumThreads } from "@sepc/engine";
 import { testTransforms } from "../train/data.js";
+import { deviceOf } from "../train/device.js";
 import { loadRun, type TrainedRun } from "../train/loadRun.js";
 import { predict } from "../train/predict.js";
 import { type DetectedObject, Detector, type LoadOptions } from "./detector.js";
@@ -44,7 +45,7 @@ class TorchDetector extends Detector {
 
 /** A run of `sepc train` or a checkpoint, on libtorch. */
 export async function loadTorch(path: string, { device, threads }: LoadOptions): Promise<Detector> {
-  const place = device ?? (cudaDeviceCount() > 0 ? "cuda" : "cpu");
+  const place = deviceOf(device);
   if (threads !== undefined) setNumThreads(threads);
   return new TorchDetector(loadRun(path, place), place);
 }

@@ -230,7 +230,7 @@ for (const detector of Object.keys(DETECTORS) as DetectorName[]) {
 export const presetNames: readonly string[] = [...makers.keys()];
 
 /** Names that share most letters in a row with a misspelt one. */
-function nearest(name: string): string[] {
+export function nearestPresets(name: string): string[] {
   const parts = name.split(/[_-]/);
   const score = (candidate: string): number => parts.filter((part) => candidate.includes(part)).length;
   return [...presetNames].sort((a, b) => score(b) - score(a)).slice(0, 3);
@@ -245,8 +245,41 @@ export function preset(name: string): RunConfig {
   if (make === undefined) {
     throw new EngineError(
       "BAD_ARGUMENT",
-      `preset "${name}": there is none of that name; nearest: ${nearest(name).join(", ")} (all: sepc models)`,
+      `preset "${name}": there is none of that name; nearest: ${nearestPresets(name).join(", ")} (all: sepc models)`,
     );
   }
   return parseRunConfig(make(), `preset ${name}`);
+}
+
+type Plain = Readonly<Record<string, unknown>>;
+
+const isPlain = (value: unknown): value is Plain =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Values of `over` in place of those of `under`, objects entry by entry; lists are replaced whole. */
+function merged(under: Plain, over: Plain): Plain {
+  const entries = Object.entries(over).map(([key, value]) => {
+    const own = Object.hasOwn(under, key) ? under[key] : undefined;
+    return [key, isPlain(own) && isPlain(value) ? merged(own, value) : value] as const;
+  });
+  return { ...under, ...Object.fromEntries(entries) };
+}
+
+type Changes<T> = T extends readonly unknown[] | null
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: Changes<T[K]> }
+    : T;
+
+/** What a configuration file may hold: a whole configuration, or the name of a preset and what differs from it. */
+export type ConfigFile = RunConfigInput | ({ readonly preset: string } & Changes<RunConfigInput>);
+
+/**
+ * A raw configuration over the preset that its field `preset` names; without one, itself.
+ * @throws EngineError BAD_ARGUMENT naming the nearest presets when there is none of that name
+ */
+export function withPreset(raw: unknown): unknown {
+  if (!isPlain(raw) || raw.preset === undefined) return raw;
+  const { preset: name, ...changes } = raw;
+  return merged(preset(String(name)), changes);
 }

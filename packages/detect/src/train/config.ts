@@ -1,6 +1,7 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
-import { type DetectorConfig, parseDetector } from "../detectors/index.js";
+import { faultsOf } from "../detectors/faults.js";
+import { detectorSchema } from "../detectors/index.js";
 
 const positive = z.int().positive();
 const share = z.number().min(0).max(1);
@@ -60,10 +61,7 @@ const scheduleSchema = z.strictObject({
 });
 
 const runSchema = z.strictObject({
-  model: z.custom<DetectorConfig>(
-    (value) => typeof value === "object" && value !== null,
-    "expected an object",
-  ),
+  model: detectorSchema,
   input: inputSchema,
   schedule: scheduleSchema,
   /** Names of the classes; those of the data unless told. */
@@ -86,9 +84,10 @@ export type RunConfigInput = z.input<typeof runSchema>;
  * @throws EngineError BAD_ARGUMENT with the path to each value that is unknown or impossible.
  */
 export function parseRunConfig(raw: unknown, from = "configuration"): RunConfig {
-  const parsed = runSchema.safeParse(raw);
-  if (!parsed.success) throw new EngineError("BAD_ARGUMENT", `${from}:\n${z.prettifyError(parsed.error)}`);
-  return { ...parsed.data, model: parseDetector(parsed.data.model) };
+  const parsed = runSchema.safeParse(raw, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  const faults = faultsOf(parsed.error);
+  throw new EngineError("BAD_ARGUMENT", faults.map((fault) => `${from}: ${fault}`).join("\n"));
 }
 
 /** A copy with what stands at a path ("schedule.epochs") set; numbers, true, lists and so on are read as JSON. */

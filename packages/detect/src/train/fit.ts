@@ -51,6 +51,9 @@ export interface FitResult {
   readonly finished: boolean;
   readonly progress: Progress;
   readonly skipped: number;
+  /** Seconds of this call's steps, and how many of them went by in waiting for batches. */
+  readonly seconds: number;
+  readonly waited: number;
 }
 
 /** One run of training: its state, and the moves between its states. */
@@ -61,6 +64,8 @@ class Run {
   readonly log: RunLog;
   progress: Progress = { epoch: 0, stepInEpoch: 0, step: 0, best: null };
   skipped = 0;
+  seconds = 0;
+  waited = 0;
 
   constructor(readonly options: FitOptions) {
     const { detector, config, loader, folder, resume } = options;
@@ -106,6 +111,8 @@ class Run {
     const { epoch, stepInEpoch, step, best } = this.progress;
     this.progress = { epoch, stepInEpoch: stepInEpoch + 1, step: step + 1, best };
     const seconds = (performance.now() - start) / 1000;
+    this.seconds += seconds;
+    this.waited += waited;
     const images = batch.samples.length;
     this.log.write(step + 1, {
       kind: "train",
@@ -120,6 +127,17 @@ class Run {
     });
     const steps = loader.length * config.schedule.epochs;
     onStep?.({ ...result, epoch, step: step + 1, steps, lr, waited, seconds, skipped: this.skipped });
+  }
+
+  get result(): FitResult {
+    const { progress, skipped, seconds, waited } = this;
+    return {
+      finished: progress.epoch === this.options.config.schedule.epochs,
+      progress,
+      skipped,
+      seconds,
+      waited,
+    };
   }
 
   /** A batch of which no picture could be read. */
@@ -176,14 +194,14 @@ export async function fit(options: FitOptions): Promise<FitResult> {
       const whole = await run.epoch();
       if (!whole) {
         run.save("last.safetensors");
-        return { finished: false, progress: run.progress, skipped: run.skipped };
+        return run.result;
       }
       const isLast = run.progress.epoch === epochs;
       if (isLast || run.progress.epoch % config.evaluateEvery === 0) await run.evaluate();
       run.save("last.safetensors");
       if (signal?.aborted) break;
     }
-    return { finished: run.progress.epoch === epochs, progress: run.progress, skipped: run.skipped };
+    return run.result;
   } finally {
     run.log.close();
     run.optimizer.free();

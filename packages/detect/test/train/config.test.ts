@@ -1,4 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { readConfigFile } from "../../src/cli/configFile.js";
 import { preset, presetNames } from "../../src/presets/index.js";
 import { parseRunConfig, withSetting } from "../../src/train/config.js";
 
@@ -77,16 +81,61 @@ describe("settings", () => {
   });
 
   test.each([
-    ["schedule.epocs=3", /epocs[\s\S]*schedule/],
-    ["schedule.epochs=-1", /epochs/],
-    ["model.tower.kind=sepcc", /tower\.kind/],
-    ["model.detector=yolo", /expected one of retinanet/],
+    ["schedule.epocs=3", /schedule\.epocs: there is no such setting/],
+    ["schedule.epochs=-1", /schedule\.epochs: expected number to be >0, got -1/],
+    ["model.tower.kind=sepcc", /model\.tower\.kind: expected one of .*"sepc".*, got "sepcc"/],
+    ["model.detector=yolo", /model\.detector: expected one of retinanet.*, got "yolo"/],
+    ["model.backbone.depth=20", /model\.backbone\.depth: expected one of 18\|34\|50\|101, got 20/],
+    ["model.assigner.negativeIou=high", /negativeIou: expected a number from 0 to 1, or two, got "high"/],
     ["input.mean=[1,2]", /input\.mean/],
   ])("%s is refused with the path to it", (assignment, message) => {
     expect(() => parseRunConfig(withSetting(base, assignment))).toThrow(message);
   });
 
+  test("are refused all at once, those of the model too", () => {
+    const wrong = withSetting(withSetting(base, "schedule.lr=-1"), "model.backbone.wdth=3");
+    expect(() => parseRunConfig(wrong, "mine")).toThrow(/mine: model\.backbone\.wdth.*\nmine: schedule\.lr/);
+  });
+
   test.each(["nonsense", "nowhere.at.all=1"])("%s is no assignment", (assignment) => {
     expect(() => withSetting(base, assignment)).toThrow(/--set/);
+  });
+});
+
+describe("a configuration file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sepc-config-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const changes = '{ preset: "retinanet_small_fpn", schedule: { epochs: 3 }, input: { scales: [[96, 96]] } }';
+
+  test.each([
+    ["a.ts", `interface A { a: 1 }\nexport default ${changes} as const;`],
+    ["a.mjs", `export default ${changes};`],
+    ["a.json", changes.replace(/(\w+):/g, '"$1":')],
+  ])("%s starts from a preset and changes what it names", async (name, text) => {
+    const config = parseRunConfig(await readConfigFile(file(name, text)));
+    const base = preset("retinanet_small_fpn");
+    expect(config).toEqual({
+      ...base,
+      schedule: { ...base.schedule, epochs: 3 },
+      input: { ...base.input, scales: [[96, 96]] },
+    });
+    expect(readdirSync(folder).filter((entry) => entry.startsWith("."))).toEqual([]);
+  });
+
+  test.each([
+    ["b.ts", "const a = 1;\nexport default { a: };", /b\.ts: line 2: /],
+    ["b.mjs", "export const a = 1;", /b\.mjs: expected a default export/],
+    ["b.json", "{", /b\.json: .*JSON/],
+    ["c.json", '{ "preset": "retinanet_smal" }', /c\.json: preset "retinanet_smal": .*nearest: retinanet_/],
+  ])("%s is refused with its name: %s", async (name, text, message) => {
+    await expect(readConfigFile(file(name, text))).rejects.toThrow(message);
+  });
+
+  test("that is not there is said so", async () => {
+    await expect(readConfigFile(join(folder, "none.json"))).rejects.toThrow(/no such configuration file/);
   });
 });

@@ -104,8 +104,10 @@ export function readResults(source: ByteSource, { masks = true }: ReadResultsOpt
   const scanner = new JsonScanner(source);
   const rows = new Rows();
   let plain = false;
+  let place = "the file";
   try {
     scanner.list((index) => {
+      place = `results[${index}]`;
       rows.count = index;
       rows.reserve();
       const start = scanner.at;
@@ -119,8 +121,7 @@ export function readResults(source: ByteSource, { masks = true }: ReadResultsOpt
     });
     scanner.finish();
   } catch (error) {
-    if (error instanceof JsonError)
-      throw new JsonError(`results[${rows.count}]: ${error.fault}`, error.offset);
+    if (error instanceof JsonError) throw new JsonError(`${place}: ${error.fault}`, error.offset);
     throw error;
   }
   return rows.columns();

@@ -13,6 +13,8 @@ export interface SourceArguments {
 
 const shown = 5;
 
+const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
+
 /** `sepc data check`; 1 when there are errors. */
 export async function checkData(
   path: string,
@@ -58,5 +60,5 @@ function asText(findings: readonly Finding[], total: number): string {
       return `${key} (${own.length})\n${lines.join("\n")}`;
     });
   const errors = findings.filter(({ severity }) => severity === "error").length;
-  return `${[...blocks, `${total} images: ${errors} errors, ${findings.length - errors} warnings`].join("\n\n")}\n`;
+  return `${[...blocks, `${counted(total, "image")}: ${counted(errors, "error")}, ${counted(findings.length - errors, "warning")}`].join("\n\n")}\n`;
 }

@@ -8,6 +8,8 @@ const endings = /\.(jpe?g|png|webp|bmp|tiff?|gif|avif)$/i;
 /** Files of a pattern whose last part holds * or ?. */
 function matching(pattern: string): string[] {
   const folder = join(pattern, "..");
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new EngineError("FILE", `${pattern}: there is no folder ${folder}`);
   const test = new RegExp(
     `^${basename(pattern)
       .replace(/[.+^$(){}|[\]\\]/g, "\\$&")

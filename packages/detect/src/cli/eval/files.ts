@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import {
   type ByteSource,
   EntryError,
@@ -13,6 +13,9 @@ import { EngineError } from "../../data/errors.js";
 /** Runs `read` on a file's bytes; what is wrong with the file is said with its name. */
 function readFile<T>(path: string, read: (source: ByteSource) => T): T {
   let file: number;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new EngineError("FILE", `${path}: there is no such file`);
+  if (stat.isDirectory()) throw new EngineError("FILE", `${path}: expected a JSON file, got a folder`);
   try {
     file = openSync(path, "r");
   } catch (cause) {

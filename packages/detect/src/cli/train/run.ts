@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { cudaDeviceCount, type Device, EngineError } from "@sepc/engine";
+import { EngineError } from "@sepc/engine";
 import { DataLoader } from "../../data/loader.js";
-import { openDataset } from "../../data/open.js";
+import { openDataset, splitsOf } from "../../data/open.js";
 import type { DetectionDataset } from "../../data/types.js";
 import { withClasses } from "../../data/withClasses.js";
 import { buildDetector } from "../../detectors/index.js";
@@ -10,18 +10,26 @@ import { preset } from "../../presets/index.js";
 import { type Checkpoint, loadCheckpoint } from "../../train/checkpoint.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../../train/config.js";
 import { trainTransforms } from "../../train/data.js";
+import { deviceOf } from "../../train/device.js";
 import { type FitResult, fit, type StepReport } from "../../train/fit.js";
 import { loadInitialWeights, type WeightsReport } from "../../train/initialWeights.js";
 import { weightsFile } from "../../train/pretrained.js";
+import { readConfigFile } from "../configFile.js";
 import { formatDuration, Progress } from "../progress.js";
-import { readConfigFile, type TrainArguments } from "../train.js";
+import type { TrainArguments } from "../train.js";
 import { makeEvaluation } from "./evaluate.js";
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** The configuration that the arguments ask for, checked. */
 async function configOf(options: TrainArguments, resume: Checkpoint | undefined): Promise<RunConfig> {
-  const { config: file, preset: name = "retinanet_small_sepc-lite", set, weights } = options;
+  const { config: file, preset: named, set, weights } = options;
+  if (file !== undefined && named !== undefined)
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `--preset and --config: expected one of them; a configuration may start from a preset: { "preset": "${named}", ... }`,
+    );
+  const name = named ?? "retinanet_small_sepc-lite";
   let raw: unknown = resume?.config ?? (file === undefined ? preset(name) : await readConfigFile(file));
   for (const assignment of set) raw = withSetting(raw, assignment);
   const config = parseRunConfig(raw, file ?? `preset ${name}`);
@@ -47,24 +55,28 @@ function overfitting({ train }: Data, count: number): Data {
 
 async function openData(options: TrainArguments): Promise<Data> {
   const data = await openSplits(options);
-  return options.overfit === undefined ? data : overfitting(data, options.overfit);
+  if (options.overfit !== undefined) return overfitting(data, options.overfit);
+  if (data.val === null) say("no validation data: only the last checkpoint is kept");
+  return data;
 }
 
 async function openSplits({ data, train, val }: TrainArguments): Promise<Data> {
   if (train === undefined && data === undefined) {
     throw new EngineError("BAD_ARGUMENT", "sepc train: expected --data PATH (or --train PATH), got neither");
   }
-  const trained = await openDataset((train ?? data) as string, train === undefined ? { split: "train" } : {});
-  if (val !== undefined) return { train: trained, val: await openDataset(val) };
-  if (data === undefined) return { train: trained, val: null };
-  const other = await openDataset(data, { split: "val" }).catch(() => null);
-  return { train: trained, val: other };
+  const trained =
+    train === undefined
+      ? await openDataset(data as string, { split: "train" })
+      : await openPart(train, "train");
+  if (val !== undefined) return { train: trained, val: await openPart(val, "val") };
+  if (data !== undefined && splitsOf(data).includes("val"))
+    return { train: trained, val: await openDataset(data, { split: "val" }) };
+  return { train: trained, val: null };
 }
 
-function deviceOf(wanted: string | undefined): Device {
-  if (wanted !== undefined) return wanted as Device;
-  return cudaDeviceCount() > 0 ? "cuda" : "cpu";
-}
+/** A data set of its own, or its split of this name where it has such. */
+const openPart = (path: string, split: string): Promise<DetectionDataset> =>
+  openDataset(path, splitsOf(path).includes(split) ? { split } : {});
 
 function tellWeights({ from, loaded, missing, unused, misshaped }: WeightsReport): void {
   say(`weights from ${from}: ${loaded} tensors match`);
@@ -192,7 +204,13 @@ export async function runTraining(options: TrainArguments): Promise<number> {
   }
   if (!result.finished) say(`stopped; go on with: npx sepc train --resume --out ${options.out} --data ...`);
   const { best, step } = result.progress;
+  const { seconds, waited, skipped } = result;
   if (options.json) process.stdout.write(`${JSON.stringify({ ...result, out: options.out })}\n`);
-  else say(`${step} steps; best AP ${best?.ap.toFixed(3) ?? "not measured"}; all in ${options.out}`);
+  else {
+    const told = [`${step} steps; best AP ${best?.ap.toFixed(3) ?? "not measured"}`];
+    if (seconds > 0) told.push(`${((100 * waited) / seconds).toFixed(1)} % of the time waiting for data`);
+    if (skipped > 0) told.push(`${skipped} times a picture could not be read (sepc data check names them)`);
+    say([...told, `all in ${options.out}`].join("; "));
+  }
   return result.finished ? 0 : 130;
 }
