@@ -1,6 +1,6 @@
 import { EngineError, engineError } from "./errors.js";
 import { guardOf } from "./guards.js";
-import { native, type ResolvedOperator, type Schema } from "./native.js";
+import { loadError, native, type ResolvedOperator, type Schema } from "./native.js";
 import { Tensor } from "./tensor.js";
 import "./warnings.js";
 import { Tag, wire } from "./wire.js";
@@ -288,7 +288,7 @@ export function hasOp(name: string): boolean {
  * name dtypes, devices and memory formats. In-place operators return their first argument itself.
  *
  * @throws EngineError NO_OPERATOR when libtorch has none of that name; the operator itself throws BAD_ARGUMENT, FREED,
- * OP_FAILED or OUT_OF_MEMORY.
+ * OP_FAILED or OUT_OF_MEMORY, and NO_LIBTORCH where the addon is not there.
  */
 export function op(name: string): Op {
   const found = find(name);
@@ -301,11 +301,20 @@ function find(name: string): Op | null {
   if (known !== undefined) return known;
   if (typeof name !== "string")
     throw new EngineError("BAD_ARGUMENT", `op: expected a name such as "aten::add.Tensor", got ${brief(name)}`);
+  if (loadError !== null) return absentOp(loadError);
   const operator = native.resolve(name);
   if (operator === null) return null;
   const made = Object.assign(guarded(operator), { schema: operator as Schema });
   resolved.set(name, made);
   return made;
+}
+
+/** Stands for every operator where there is no addon: modules look theirs up when they are imported. */
+function absentOp(reason: EngineError): Op {
+  const refuse = (): never => {
+    throw reason;
+  };
+  return Object.defineProperty(refuse, "schema", { get: refuse }) as unknown as Op;
 }
 
 function guarded(operator: ResolvedOperator): (...given: (OpValue | OpOptions)[]) => OpResult {

@@ -210,11 +210,34 @@ function withEngineErrors(addon: Native): Native {
   return Object.fromEntries(wrapped) as Native;
 }
 
-const loaded = load();
+/** An object whose every property is the reason why the addon is not there. */
+const absent = <T extends object>(reason: EngineError): T =>
+  new Proxy({} as T, {
+    get() {
+      throw reason;
+    },
+  });
 
-export const native: Native = withEngineErrors(loaded.native);
+function loadOrSayWhy(): { native: Native; build: Build; reason: EngineError | null } {
+  try {
+    const { native: addon, build: of } = load();
+    return { native: withEngineErrors(addon), build: of, reason: null };
+  } catch (reason) {
+    if (!(reason instanceof EngineError)) throw reason;
+    return { native: absent(reason), build: absent(reason), reason };
+  }
+}
+
+const loaded = loadOrSayWhy();
+
+/**
+ * Why there is no addon; null where there is one. Importing this package must not fail: programs that only run exported
+ * models import it too, by way of packages that can train. The first use of a tensor or an operator throws.
+ */
+export const loadError: EngineError | null = loaded.reason;
+export const native: Native = loaded.native;
 export const build: Build = loaded.build;
 
 // Some builds of libtorch start with one thread whatever the machine has.
-if (!process.env.OMP_NUM_THREADS && !process.env.MKL_NUM_THREADS)
+if (loadError === null && !process.env.OMP_NUM_THREADS && !process.env.MKL_NUM_THREADS)
   native.setNumThreads(availableParallelism());

@@ -1,4 +1,4 @@
-import { native } from "./native.js";
+import { loadError, native } from "./native.js";
 
 /**
  * Tags of values in the buffer shared with the addon (native/convert.h has the same table): a tag cell, then the
@@ -30,7 +30,7 @@ class Wire {
   at = 0;
 
   constructor() {
-    this.attach(native.buffer());
+    this.attach(loadError === null ? native.buffer() : new ArrayBuffer(0));
   }
 
   attach(buffer: ArrayBuffer): void {

@@ -9,6 +9,7 @@ import { toHalf } from "./onnx/half.js";
 import { encodeModel, type ValueInfoProto, valueInfo } from "./onnx/proto.js";
 import { planQuantisation, quantise, type Range } from "./onnx/quantise.js";
 import { addSuppression } from "./onnx/suppress.js";
+import { storeOnce } from "./onnx/weights.js";
 import { writeCalls } from "./onnx/write.js";
 import { Sizes } from "./symbols.js";
 import { recordSizes, type Trace } from "./trace.js";
@@ -89,9 +90,11 @@ function write(network: DetectorNetwork, { portable = false, views = false }: Ex
       graph.bind(trace.input, input);
       writeCalls(graph, new Sizes(traces), { portable, perLevel });
       const outputs = [...trace.outputs];
+      const names = new Map(outputs.map(([name, place]) => [name, graph.nameOf(place)]));
+      storeOnce(graph, names.values());
       return {
         graph,
-        names: new Map(outputs.map(([name, place]) => [name, graph.nameOf(place)])),
+        names,
         shapes: new Map(outputs.map(([name, place]) => [name, trace.values[place]?.shape ?? []])),
         views: { features: featureViews(trace), offsets: offsets.map(({ view }) => view) },
       };

@@ -252,6 +252,46 @@ test("int8: ranges of the right values are asked for, and the model runs", async
   network.free();
 });
 
+describe("every weight stands in the file once", () => {
+  const times = (file: Uint8Array, bytes: Uint8Array): number =>
+    Buffer.from(file).toString("latin1").split(Buffer.from(bytes).toString("latin1")).length - 1;
+  const kernelsOf = (network: DetectorNetwork): [string, Float32Array][] =>
+    [...network.namedParameters()]
+      .filter(([, { tensor }]) => tensor.ndim === 4)
+      .map(([name, { tensor }]) => [name, tensor.contiguous().toTypedArray() as Float32Array]);
+
+  test.each([
+    ["pconv-ibn", {}],
+    ["sepc-lite", {}],
+    ["sepc", {}],
+    ["sepc", { portable: true }],
+    ["dcn", { portable: true }],
+  ] as const)("%s %j", async (tower, options) => {
+    const network = tiny("retinanet", TOWERS[tower]);
+    const file = await exportModel(network, { ...description, detector: "retinanet" }, options);
+    for (const [name, values] of kernelsOf(network))
+      expect(times(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)), name).toBe(1);
+    network.free();
+  });
+
+  test("in 8 bits too, whatever the number of levels that share it", async () => {
+    const network = tiny("retinanet", TOWERS["sepc-lite"]);
+    const calibrate = (_: Uint8Array, values: readonly string[]) =>
+      Promise.resolve(new Map(values.map((name, i) => [name, [-1 - i, 1 + i] as [number, number]])));
+    const options = { precision: "int8", calibrate } as const;
+    const file = await exportModel(network, { ...description, detector: "retinanet" }, options);
+    const tower = kernelsOf(network).filter(([name]) => /pconvs\.\d+\.kernels\.\d+\.weight/.test(name));
+    expect(tower).toHaveLength(3);
+    for (const [name, values] of tower) {
+      const first = values.subarray(0, values.length / 16);
+      const scale = first.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127;
+      const small = Int8Array.from(first, (value) => Math.round(value / scale));
+      expect(times(file, new Uint8Array(small.buffer)), name).toBe(1);
+    }
+    network.free();
+  });
+});
+
 test("views: the pyramid's maps and the kernels' offsets", async () => {
   const network = tiny("fcos", TOWERS.sepc);
   const bytes = await exportModel(network, { ...description, detector: "fcos" }, { views: true });

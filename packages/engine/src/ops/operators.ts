@@ -7,7 +7,7 @@ const used = new Map<string, Schema>();
 
 /**
  * The operator `aten::name`, with the type that its schema has in libtorch 1.13.1. Where the libtorch found has none,
- * calling it throws NO_OPERATOR; importing does not.
+ * calling it throws NO_OPERATOR, and without libtorch NO_LIBTORCH; importing does not.
  */
 export function use<N extends OverloadName>(name: N): Overloads[N] {
   const full = `aten::${name}`;
@@ -16,7 +16,7 @@ export function use<N extends OverloadName>(name: N): Overloads[N] {
     used.set(full, found.schema);
     return found as unknown as Overloads[N];
   } catch (cause) {
-    if (!(cause instanceof EngineError) || cause.code !== "NO_OPERATOR") throw cause;
+    if (!(cause instanceof EngineError) || !["NO_OPERATOR", "NO_LIBTORCH"].includes(cause.code)) throw cause;
     return (() => op(full)()) as unknown as Overloads[N];
   }
 }

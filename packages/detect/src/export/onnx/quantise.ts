@@ -108,10 +108,15 @@ function dequantised(graph: Graph, value: string, scales: readonly number[], zer
   };
 }
 
-/** A convolution's kernel in 8 bits, a scale for each output channel, and its bias in 32. */
-function quantiseConvolution(graph: Graph, node: NodeProto, input: Scale): NodeProto[] {
-  const [x, weightName, biasName] = node.input as [string, string, string | undefined];
-  const weight = graph.initializers.get(weightName) as TensorProto;
+interface SmallWeight {
+  /** Name of the int8 constant. */
+  readonly bytes: string;
+  /** For each output channel. */
+  readonly scales: readonly number[];
+}
+
+/** A kernel in 8 bits, a scale for each output channel. */
+function quantiseWeight(graph: Graph, weight: TensorProto): SmallWeight {
   const values = floatsOf(weight);
   const out = weight.dims[0] as number;
   const size = values.length / out;
@@ -122,7 +127,18 @@ function quantiseConvolution(graph: Graph, node: NodeProto, input: Scale): NodeP
   const small = Int8Array.from(values, (value, i) =>
     Math.round(value / (scales[Math.floor(i / size)] as number)),
   );
-  const bytes = graph.tensor("int8", weight.dims, new Uint8Array(small.buffer), "weight");
+  return { bytes: graph.tensor("int8", weight.dims, new Uint8Array(small.buffer), "weight"), scales };
+}
+
+/** A convolution with its kernel in 8 bits and its bias in 32, whose steps follow from those of the input. */
+function quantiseConvolution(
+  graph: Graph,
+  node: NodeProto,
+  input: Scale,
+  { bytes, scales }: SmallWeight,
+): NodeProto[] {
+  const [x, , biasName] = node.input as [string, string, string | undefined];
+  const out = scales.length;
   const made = [dequantised(graph, bytes, scales, graph.constant("int8", [out], Array<number>(out).fill(0)))];
   if (biasName !== undefined) {
     const bias = floatsOf(graph.initializers.get(biasName) as TensorProto);
@@ -166,9 +182,17 @@ export function quantise(
   ranges: ReadonlyMap<string, Range>,
 ): void {
   const scales = new Map(tensors.map((name) => [name, scaleOf(ranges.get(name) ?? [0, 0])]));
-  const made = convolutions.flatMap((node) =>
-    quantiseConvolution(graph, node, scales.get(node.input[0] as string) as Scale),
-  );
+  // A kernel that several levels share has one form for all; only its bias follows the input's scale.
+  const weights = new Map<string, SmallWeight>();
+  const weightOf = (name: string): SmallWeight => {
+    const made = weights.get(name) ?? quantiseWeight(graph, graph.initializers.get(name) as TensorProto);
+    weights.set(name, made);
+    return made;
+  };
+  const made = convolutions.flatMap((node) => {
+    const [x, weight] = node.input as [string, string];
+    return quantiseConvolution(graph, node, scales.get(x) as Scale, weightOf(weight));
+  });
   for (const name of tensors) made.push(...quantiseValue(graph, name, scales.get(name) as Scale));
   const used = new Set([...graph.nodes, ...made].flatMap(({ input }) => input));
   for (const name of [...graph.initializers.keys()]) if (!used.has(name)) graph.initializers.delete(name);

@@ -1,5 +1,4 @@
-import type { Tensor } from "@sepc/engine";
-import { bytesOf, type Call, type Emit } from "../call.js";
+import type { Call, Emit } from "../call.js";
 
 interface Geometry {
   readonly kernel: readonly [number, number];
@@ -106,8 +105,7 @@ function portable(call: Call, geometry: Geometry): string {
     padding_mode: "zeros",
     align_corners: 0,
   });
-  const { constant, shape: weightShape } = call.value("weight");
-  const [out, inner] = weightShape as [number, number];
+  const [out, inner] = call.value("weight").shape as [number, number];
   const channels = inner * groups;
   const columns = graph.node("Reshape", [
     sampled,
@@ -117,7 +115,8 @@ function portable(call: Call, geometry: Geometry): string {
       { axis: 0 },
     ),
   ]);
-  const weight = graph.tensor("float32", [out, inner * taps, 1, 1], bytesOf(constant as Tensor), "weight");
+  // Another shape of the weight that levels without offsets use, so that it stands in the file once.
+  const weight = graph.node("Reshape", [call.tensor("weight"), graph.ints([out, inner * taps, 1, 1])]);
   const inputs = [columns, weight, call.optional("bias")].filter((name) => name !== null);
   return graph.node("Conv", inputs, { kernel_shape: [1, 1], group: groups });
 }
