@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { hasOp } from "@sepc/engine";
 import { REQUIRED_OPERATORS } from "@sepc/engine/doctor";
 import { describe, expect, test } from "vitest";
+import { trainingAdvice } from "../src/cli/doctor.js";
 import { formatDuration, Progress } from "../src/cli/progress.js";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -37,9 +38,31 @@ describe("sepc", () => {
     expect(found.libtorch.version).toMatch(/^\d+\.\d+/);
     expect(found.machine.productGflops).toBeGreaterThan(0.1);
     expect(found.machine.convolutionGflops).toBeGreaterThan(0.1);
+    expect(found.machine.bfloat16ConvolutionGflops).toBeGreaterThan(0);
+    const faster = found.machine.bfloat16ConvolutionGflops > 1.5 * found.machine.convolutionGflops;
+    expect(found.advice.join("\n").includes("schedule.precision=bfloat16")).toBe(faster);
     expect(found.machine.missingOperators).toEqual([]);
     expect(found.problems).toEqual([]);
   });
+});
+
+test("doctor recommends bfloat16 for training only where it is clearly faster", () => {
+  const machine = {
+    cores: 2,
+    threads: 2,
+    cudaDevices: 0,
+    blas: "OpenBLAS",
+    productGflops: 200,
+    convolutionGflops: 200,
+    missingOperators: [],
+  };
+  const advise = (bfloat16ConvolutionGflops: number): string[] =>
+    trainingAdvice({ ...machine, bfloat16ConvolutionGflops });
+  expect(advise(1000)).toEqual([
+    "convolutions run 5.0 times as fast in bfloat16 here: train with --set schedule.precision=bfloat16",
+  ]);
+  expect(advise(290)).toEqual([]);
+  expect(advise(1)).toEqual([]);
 });
 
 test("doctor knows every operator that the sources resolve by name when they load", () => {

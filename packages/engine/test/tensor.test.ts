@@ -14,7 +14,12 @@ const {
   randint,
   Generator,
   EngineError,
+  manualSeed,
+  op,
+  setNumThreads,
+  sharesStorage,
 } = engine;
+type Tensor = engine.Tensor;
 const DTYPES = [
   "float32",
   "float64",
@@ -239,4 +244,76 @@ describe("printing", () => {
     expect(text).toContain("...");
     expect(text.length).toBeLessThan(120);
   });
+});
+
+describe("what a user may get wrong or look at", () => {
+  test("bigints give int64, exactly; what is no number is named", () => {
+    const big = 2n ** 60n + 1n;
+    const x = tensor([[big, 1n]]);
+    expect([x.dtype, x.shape]).toEqual(["int64", [1, 2]]);
+    expect([...x.toTypedArray()]).toEqual([big, 1n]);
+    expect(String(x)).toBe(`tensor([[${big},                   1]], int64 [1, 2])`);
+    expect(() => x.tolist()).toThrow(/tolist: 1152921504606846977 does not fit .*toTypedArray/);
+    expect(() => tensor([1n, 0.5])).toThrow(/integers beside bigints, got 0.5/);
+    expect(() => tensor([1, "a"] as never)).toThrow(/got "a" among them/);
+  });
+
+  test("arrays over shared memory are read", () => {
+    const shared = new Float32Array(new SharedArrayBuffer(8));
+    shared.set([1, 2]);
+    expect(fromTypedArray(shared, [2]).tolist()).toEqual([1, 2]);
+  });
+
+  test("printing tells of gradients, and never throws", () => {
+    expect(String(tensor([1.5], { requiresGrad: true }))).toBe(
+      "tensor([1.5000], float32 [1], requiresGrad)",
+    );
+    expect(String(op("aten::to_sparse")(zeros([3])))).toBe("tensor(..., float32 [3])");
+    expect(String(op("aten::zeros")([3], { device: "meta" }))).toBe("tensor(..., float32 [3], meta)");
+    expect(String(op("aten::fft_fft")(zeros([3])))).toBe("tensor(..., complex64 [3])");
+  });
+
+  test.each<[string, () => unknown, string, RegExp]>([
+    ["a fractional seed", () => new Generator(0.5), "BAD_ARGUMENT", /Generator: .*got 0.5/],
+    ["a seed that is no number", () => manualSeed(Number.NaN), "BAD_ARGUMENT", /manualSeed: .*got NaN/],
+    ["a seed of 65 bits", () => new Generator(2n ** 64n), "BAD_ARGUMENT", /64 bits/],
+    ["an unknown device", () => new Generator(1, "gpu" as never), "BAD_ARGUMENT", /"gpu".*"cpu"/],
+    ["a state of a freed tensor", () => stateOfFreed(), "FREED", /has been freed/],
+    ["storages of a freed tensor", () => sharesStorage(freed(), zeros([1])), "FREED", /has been freed/],
+    ["a gradient that is no tensor", () => setGradient(3), "BAD_ARGUMENT", /grad: .*got number/],
+    ["elements of a meta tensor", () => meta().toTypedArray(), "OP_FAILED", /toTypedArray: /],
+    ["more threads than any machine has", () => setNumThreads(2 ** 31), "BAD_ARGUMENT", /1 to 1024/],
+    ["an operator named by a number", () => op(5 as never), "BAD_ARGUMENT", /op: .*got 5/],
+    ["a backend that is not there", () => notThere(), "OP_FAILED", /no kernel for it there[^.]*\n  self: /],
+  ])("%s is an EngineError", (_, body, code, message) => {
+    const thrown = (() => {
+      try {
+        body();
+      } catch (error) {
+        return error;
+      }
+      return undefined;
+    })();
+    expect(thrown).toBeInstanceOf(EngineError);
+    expect(thrown).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  function freed(): Tensor {
+    const x = zeros([1]);
+    x.free();
+    return x;
+  }
+  function meta(): Tensor {
+    return op("aten::zeros")([3], { device: "meta" }) as Tensor;
+  }
+  function stateOfFreed(): void {
+    new Generator(1).state = freed();
+  }
+  function setGradient(value: unknown): void {
+    zeros([1]).grad = value as Tensor;
+  }
+  /** No build of libtorch has a kernel for sparse tensors there. */
+  function notThere(): unknown {
+    return op("aten::cumsum")(op("aten::to_sparse")(zeros([3])) as Tensor, 0);
+  }
 });
