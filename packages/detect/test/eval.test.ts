@@ -162,7 +162,7 @@ describe("sepc eval on files", () => {
       /r\.json: results\[0\]: score: .* got NaN/,
     ],
     ['[{"image_id": 1, "cat', /r\.json: results\[0\]: expected .*, got the end of the file at byte 21/],
-    [{ results }, /r\.json: results\[0\]: expected a list, got "\{" at byte 0/],
+    [{ results }, /r\.json: the file: expected a list, got "\{" at byte 0/],
   ])("refuses %j, with the file's name and no stack", (broken, message) => {
     const { code, out, err } = evaluate(
       "--annotations",

@@ -39,12 +39,17 @@ export function drawObjects(pen: Pen, objects: readonly Drawn[], options: DrawOp
   pen.font = `${size}px ${fontFamily}`;
   pen.textBaseline = "top";
   pen.setLineDash(dashed ? [3 * line, 2 * line] : []);
-  for (const { box, label, score } of [...objects].sort((a, b) => (a.score ?? 0) - (b.score ?? 0))) {
+  const drawn = [...objects].sort((a, b) => (a.score ?? 0) - (b.score ?? 0));
+  for (const { box, label } of drawn) {
     const [x1, y1, x2, y2] = box;
-    const colour = colourOf(label);
-    pen.strokeStyle = colour;
+    pen.strokeStyle = colourOf(label);
     pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    if (!labels) continue;
+  }
+  pen.setLineDash([]);
+  if (!labels) return;
+  // After all boxes: no line goes through a name.
+  for (const { box, label, score } of drawn) {
+    const [x1, y1] = box;
     const name = classes[label] ?? `class ${label}`;
     const text = score === undefined ? name : `${name} ${(100 * score).toFixed(0)}%`;
     const wide = pen.measureText(text).width + 0.5 * size;
@@ -52,10 +57,9 @@ export function drawObjects(pen: Pen, objects: readonly Drawn[], options: DrawOp
     const x = Math.max(0, Math.min(x1 - line / 2, width - wide));
     // Above the box; where there is no room, inside it.
     const y = y1 >= tall ? y1 - tall : Math.min(y1, height - tall);
-    pen.fillStyle = colour;
+    pen.fillStyle = colourOf(label);
     pen.fillRect(x, y, wide, tall);
     pen.fillStyle = inkOn(label);
     pen.fillText(text, x + 0.25 * size, y + 0.12 * size);
   }
-  pen.setLineDash([]);
 }

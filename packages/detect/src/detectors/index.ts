@@ -17,6 +17,7 @@ import { retinanet } from "./retinanet/index.js";
 import type { DetectorSpec } from "./spec.js";
 
 export { DetectorNetwork, type Losses, type Truth } from "./detector.js";
+export { faultsOf } from "./faults.js";
 export type { DetectorSpec } from "./spec.js";
 
 /** Configurations of all detectors, told apart by `detector`. */

@@ -16,7 +16,9 @@ export interface ChartOptions {
 }
 
 const [width, height] = [460, 260];
-const margin = { left: 52, right: 14, top: 30, bottom: 40 };
+const margin = { left: 62, right: 14, top: 30, bottom: 40 };
+
+const few = 12;
 
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c] as string);
@@ -25,7 +27,9 @@ export const escapeHtml = (text: string): string =>
 function ticks(from: number, to: number): number[] {
   const rough = (to - from) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough) as number;
+  const step = [1, 2, 5, 10]
+    .map((factor) => factor * power)
+    .find((one) => one >= rough * (1 - 1e-9)) as number;
   const first = Math.ceil(from / step - 1e-9);
   const last = Math.floor(to / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
@@ -33,8 +37,8 @@ function ticks(from: number, to: number): number[] {
 
 const number = (value: number): string =>
   Math.abs(value) >= 10_000
-    ? `${Number((value / 1000).toPrecision(3))}k`
-    : String(Number(value.toPrecision(3)));
+    ? `${Number((value / 1000).toPrecision(6))}k`
+    : String(Number(value.toPrecision(6)));
 
 /** A line chart as SVG. */
 export function chart(series: readonly Series[], options: ChartOptions): string {
@@ -46,7 +50,7 @@ export function chart(series: readonly Series[], options: ChartOptions): string 
     const values = points.map((point) => point[axis]);
     const low = from ?? values.reduce((a, b) => Math.min(a, b));
     const high = to ?? values.reduce((a, b) => Math.max(a, b));
-    return high > low ? [low, high] : [low, low + 1];
+    return high > low ? [low, high] : [low - 2.5, low + 2.5];
   };
   const [x0, x1] = range(0, options.xFrom, options.xTo);
   const [y0, y1] = range(1, options.yFrom, options.yTo);
@@ -65,10 +69,15 @@ export function chart(series: readonly Series[], options: ChartOptions): string 
     ),
   ];
   const lines = series.map(({ points: own, colour }) => {
+    // So few are points, not a line.
+    const dots =
+      own.length > few
+        ? []
+        : own.map(([x, y]) => `<circle cx="${px(x)}" cy="${py(y)}" r="3" fill="${colour}"/>`);
     const path = own
       .map(([x, y]) => `${px(x).toFixed(1)},${py(Math.min(Math.max(y, y0), y1)).toFixed(1)}`)
       .join(" ");
-    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="1.8"/>`;
+    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="1.8"/>${dots.join("")}`;
   });
   const legend = series.map(
     ({ name, colour }) => `<span><i style="background:${colour}"></i>${escapeHtml(name)}</span>`,

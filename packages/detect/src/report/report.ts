@@ -172,7 +172,8 @@ function confusionTable({ names: known, matrix, score, iou }: Confusion): string
       row.reduce((total, n) => total + n, 0),
     );
     const cells = row.map(
-      (n) => `<td style="background:rgba(32,112,192,${(n / sum).toFixed(2)})">${n === 0 ? "" : n}</td>`,
+      (n) =>
+        `<td style="background:rgba(32,112,192,${(n / sum).toFixed(2)})${n / sum > 0.5 ? ";color:#fff" : ""}">${n === 0 ? "" : n}</td>`,
     );
     return `<tr><th>${escapeHtml(names[r] as string)}</th>${cells.join("")}</tr>`;
   });
@@ -223,7 +224,7 @@ async function gallery(
 const style = `body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#1b1b1b;background:#fff}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
 .charts,.gallery,.side{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
-.charts figure{margin:0;width:460px;max-width:100%}.gallery figure{margin:0;width:340px;max-width:100%}.gallery img{width:100%}
+.charts figure{margin:0;width:460px;max-width:100%}.gallery figure{margin:0;width:calc(50% - .5rem);min-width:min(340px,100%)}.gallery img{width:100%}
 svg text{font:11px system-ui,sans-serif;fill:currentColor}svg .title{font-weight:600;font-size:13px}svg .grid{stroke:#8884;stroke-width:.7}
 figcaption span{margin-right:.8em}figcaption i{display:inline-block;width:.8em;height:.8em;margin-right:.3em}
 table{border-collapse:collapse}caption{text-align:left;font-weight:600;padding:.3em 0}td,th{border:1px solid #8884;padding:.15em .6em;text-align:right}th{text-align:left;font-weight:500}

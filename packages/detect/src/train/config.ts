@@ -1,7 +1,6 @@
 import { EngineError } from "@sepc/engine";
 import { z } from "zod";
-import { faultsOf } from "../detectors/faults.js";
-import { detectorSchema } from "../detectors/index.js";
+import { detectorSchema, faultsOf } from "../detectors/index.js";
 
 const positive = z.int().positive();
 const share = z.number().min(0).max(1);

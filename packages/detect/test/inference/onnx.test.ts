@@ -138,7 +138,7 @@ describe("sepc detect", () => {
 
   test.each([
     ["no ONNX", "x.onnx", "text", /x\.onnx: not an ONNX file/],
-    ["nothing", "none.onnx", null, /none\.onnx: cannot be read/],
+    ["nothing", "none.onnx", null, /none\.onnx: there is no such file/],
   ])("refuses %s", async (_, name, content, message) => {
     if (content !== null) writeFileSync(at(name), content);
     const { code, err } = await run([bin, "detect", at("a.png"), "--model", at(name)]);
