@@ -2,6 +2,7 @@
 // queue holds, and a stop in the middle. Clients and server share the cores.
 // npm run bench -- serve [--model FILE] [--seconds 30] [--rounds 3] [--good 16] [--bad 1] [--crowd 200]
 //   [--size 640x480] [--max-batch 8] [--max-wait-ms 5] [--queue 64]
+// With --clients 1,2,4,8,16 and --batches 1,8 instead: pictures a second for so many clients at once, each for --seconds.
 // Without --model it makes one: shapes, one epoch of retinanet_small_fpn, export.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
     "max-batch": { type: "string", default: "8" },
     "max-wait-ms": { type: "string", default: "5" },
     queue: { type: "string", default: "64" },
+    clients: { type: "string" },
+    batches: { type: "string", default: "1,8" },
   },
 });
 const seconds = Number(options.seconds);
@@ -91,11 +94,9 @@ interface Started {
   readonly errors: () => string;
 }
 
-async function startServer(model: string): Promise<Started> {
-  const limits = (["max-batch", "max-wait-ms", "queue"] as const).flatMap((name) => [
-    `--${name}`,
-    options[name],
-  ]);
+async function startServer(model: string, maxBatch = options["max-batch"]): Promise<Started> {
+  const others = (["max-wait-ms", "queue"] as const).flatMap((name) => [`--${name}`, options[name]]);
+  const limits = ["--max-batch", maxBatch, ...others];
   const child = spawn(process.execPath, [sepc, "serve", "--model", model, "--port", "0", ...limits]);
   let [text, errors] = ["", ""];
   child.stderr.on("data", (part: Buffer) => {
@@ -179,12 +180,30 @@ async function stopUnderLoad(server: Started, pictures: readonly Buffer[]): Prom
   say(`  lost: ${tally.get("lost")}`);
 }
 
+/** How throughput moves with the number of clients, one server for each size of batches. */
+async function sweep(model: string, pictures: readonly Buffer[], clients: readonly number[]): Promise<void> {
+  for (const maxBatch of options.batches.split(",")) {
+    const server = await startServer(model, maxBatch);
+    const warm = performance.now() + 1500;
+    await goodClients(server.target, pictures, { count: 2, until: () => performance.now() > warm });
+    for (const count of clients)
+      await phase(`batches of up to ${maxBatch}, ${count} clients`, server.target, pictures, count);
+    server.child.kill("SIGTERM");
+    await server.ended;
+  }
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "sepc-bench-"));
   let server: Started | undefined;
   try {
     const [width, height] = options.size.split("x").map(Number) as [number, number];
     const pictures = await makePictures(width, height);
+    if (options.clients !== undefined) {
+      say(`${cpus().length} cores, load ${loadavg()[0]?.toFixed(1)} before; pictures of ${options.size}`);
+      await sweep(options.model ?? makeModel(folder), pictures, options.clients.split(",").map(Number));
+      return;
+    }
     const black = { width: 12_000, height: 12_000, channels: 3 as const, background: "black" };
     const bomb = await sharp({ create: black }).png().toBuffer();
     server = await startServer(options.model ?? makeModel(folder));
