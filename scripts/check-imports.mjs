@@ -9,6 +9,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const engineOrder = [
   "errors",
   "native",
+  "warnings",
   "wire",
   "dtype",
   "scope",

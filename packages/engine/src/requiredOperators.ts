@@ -20,6 +20,7 @@ export const REQUIRED_OPERATORS: readonly string[] = [
   "aten::as_strided_",
   "aten::avg_pool2d",
   "aten::batch_norm",
+  "aten::binary_cross_entropy",
   "aten::cat",
   "aten::clamp_",
   "aten::clone",
