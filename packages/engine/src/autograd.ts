@@ -37,9 +37,7 @@ export function backward(loss: Tensor, options: BackwardOptions = {}): void {
   const [roots, gradients, leaves] = [[loss], [gradient ?? null], inputs].map((list) =>
     handlesOf("backward", list),
   ) as [number[], number[], number[]];
-  guard("backward", () =>
-    native.backward(roots, gradients, retainGraph || createGraph, createGraph, leaves),
-  );
+  guard("backward", () => native.backward(roots, gradients, retainGraph || createGraph, createGraph, leaves));
 }
 
 export interface GradOptions {

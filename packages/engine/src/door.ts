@@ -300,7 +300,10 @@ function find(name: string): Op | null {
   const known = resolved.get(name);
   if (known !== undefined) return known;
   if (typeof name !== "string")
-    throw new EngineError("BAD_ARGUMENT", `op: expected a name such as "aten::add.Tensor", got ${brief(name)}`);
+    throw new EngineError(
+      "BAD_ARGUMENT",
+      `op: expected a name such as "aten::add.Tensor", got ${brief(name)}`,
+    );
   if (loadError !== null) return absentOp(loadError);
   const operator = native.resolve(name);
   if (operator === null) return null;
