@@ -60,7 +60,7 @@ describe("deformable stages", () => {
       tower: { kind: "plain" },
     });
     expect(() => parseDetector(model({ depth: 18, deformableStages: ["c5"] }))).toThrow(
-      /bottlenecks[\s\S]*backbone\.deformableStages/,
+      /backbone\.deformableStages[\s\S]*bottlenecks/,
     );
     expect(() => parseDetector(model({ depth: 50, deformableStages: ["c6"] }))).toThrow(
       /deformableStages\[0\]/,

@@ -356,7 +356,7 @@ describe("deformable convolution", () => {
     [
       "a stride of 0",
       (g) => run({ ...g, options: { ...g.options, stride: 0 } }),
-      /expected stride of at least 1, got \[0, 0\]/,
+      /"stride": expected integers from 1 .*, got \[0, 0\]/,
     ],
     [
       "groups that do not divide",

@@ -99,7 +99,7 @@ describe("sepc serve", () => {
   });
 
   test.each([
-    [["--model", "no-such.onnx"], /no-such\.onnx: cannot be read/],
+    [["--model", "no-such.onnx"], /no-such\.onnx: there is no such file/],
     [["--model", "x", "--max-batch", "0"], /--max-batch: expected a whole number from 1 to 256, got "0"/],
     [["--model", "x", "--max-bytes", "much"], /--max-bytes: expected a size as 20MB, got "much"/],
     [["--model", "x", "--timeout-s", "-1"], /--timeout-s: expected a number/],

@@ -154,11 +154,12 @@ function resumeFrom(options: TrainArguments): Checkpoint | undefined {
 
 /** `sepc train`; returns the exit code. */
 export async function runTraining(options: TrainArguments): Promise<number> {
+  // First: without libtorch all that follows is in vain.
+  const device = deviceOf(options.device);
   const resume = resumeFrom(options);
   const config = await configOf(options, resume);
   const data = await openData(options);
   const classes = resume?.classes ?? config.classes ?? data.train.categories.map(({ name }) => name);
-  const device = deviceOf(options.device);
   const weights = resume === undefined ? await weightsFile(config.weights) : null;
   const detector = buildDetector(config.model, classes.length).to({ device });
   if (weights !== null) tellWeights(loadInitialWeights(detector, weights));
