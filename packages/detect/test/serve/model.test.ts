@@ -44,5 +44,7 @@ describe("a model's thread that ends by itself", () => {
 
 test("a model that cannot be loaded is named", async () => {
   const missing = join(folder, "missing.onnx");
-  await expect(loadModel({ path: missing }, () => {})).rejects.toThrow(/missing\.onnx: there is no such file/);
+  await expect(loadModel({ path: missing }, () => {})).rejects.toThrow(
+    /missing\.onnx: there is no such file/,
+  );
 });
