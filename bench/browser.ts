@@ -12,6 +12,7 @@ import { type Browser, chromium } from "playwright-core";
 import { preset } from "sepc";
 import type * as Detectors from "../packages/detect/dist/detectors/index.js";
 import type * as Export from "../packages/detect/dist/export/exportModel.js";
+import { inputOf, part } from "./product.js";
 import { type Contestant, compare, report } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -25,20 +26,12 @@ const { values: options } = parseArgs({
 const [height = 320, width = 320] = options.size.split("x").map(Number);
 const threadCounts = options.threads.split(",").map(Number);
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const part = (path: string): Promise<unknown> =>
-  import(join(root, "packages", "detect", "dist", `${path}.js`));
 const { buildDetector } = (await part("detectors/index")) as typeof Detectors;
 const { exportModel } = (await part("export/exportModel")) as typeof Export;
 
 async function exported(name: string): Promise<Uint8Array> {
   const classes = Array.from({ length: 20 }, (_, i) => `class ${i}`);
-  const input = {
-    scale: [Math.max(height, width), Math.min(height, width)],
-    sizeDivisor: 32,
-    mean: [123.675, 116.28, 103.53],
-    std: [58.395, 57.12, 57.375],
-    channels: "rgb",
-  } as const;
+  const input = inputOf(height, width);
   const network = buildDetector(preset(name).model, classes.length).eval();
   const bytes = await exportModel(network, { name, detector: "retinanet", classes, input });
   network.free();

@@ -10,6 +10,7 @@ import { finishBatch, type ModelDetector, prepareBatch, preparePicture, type Ten
 import type * as Detectors from "../packages/detect/dist/detectors/index.js";
 import type * as Export from "../packages/detect/dist/export/exportModel.js";
 import type * as Onnx from "../packages/detect/dist/inference/onnx.js";
+import { inputOf, part } from "./product.js";
 import { median } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -27,20 +28,12 @@ const [images, threads, rounds] = [options.images, options.threads, options.roun
   number,
   number,
 ];
-const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
 const { buildDetector } = (await part("detectors/index")) as typeof Detectors;
 const { exportModel } = (await part("export/exportModel")) as typeof Export;
 const { openModel } = (await part("inference/onnx")) as typeof Onnx;
 
 const classes = Array.from({ length: 80 }, (_, i) => `class ${i}`);
-const input = {
-  scale,
-  sizeDivisor: 32,
-  mean: [123.675, 116.28, 103.53],
-  std: [58.395, 57.12, 57.375],
-  channels: "rgb",
-} as const;
+const input = inputOf(Math.min(...scale), Math.max(...scale));
 
 type Stages = Record<string, number[]>;
 

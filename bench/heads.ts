@@ -16,6 +16,7 @@ import {
 import type * as Towers from "../packages/detect/dist/models/necks/towers/index.js";
 import type * as FoldBatchNorm from "../packages/detect/dist/ops/foldBatchNorm.js";
 import { Peer, pythonOfSameLibtorch } from "./peer.js";
+import { part } from "./product.js";
 import { type Contestant, compare, here, report } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -32,8 +33,6 @@ const [height = 512, width = 512] = options.size.split("x").map(Number);
 const [threads, rounds] = [Number(options.threads), Number(options.rounds)];
 const channels = 256;
 
-const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
 const { buildTower } = (await part("models/necks/towers/index")) as typeof Towers;
 const { foldBatchNorm } = (await part("ops/foldBatchNorm")) as typeof FoldBatchNorm;
 

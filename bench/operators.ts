@@ -21,6 +21,7 @@ import type * as DeformConv from "../packages/detect/dist/ops/deformConv.js";
 import type * as PyramidBatchNorm from "../packages/detect/dist/ops/pyramidBatchNorm.js";
 import type * as UpsampleAdd from "../packages/detect/dist/ops/upsampleAdd.js";
 import { Peer, pythonOfSameLibtorch } from "./peer.js";
+import { part } from "./product.js";
 import { type Contestant, compare, here, report } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -38,8 +39,6 @@ const [threads, rounds] = [Number(options.threads), Number(options.rounds)];
 const channels = 256;
 const taps = 9;
 
-const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
 const { Graph } = (await part("export/onnx/graph")) as typeof OnnxGraph;
 const { encodeModel, valueInfo } = (await part("export/onnx/proto")) as typeof OnnxProto;
 const { deformConv2d } = (await part("ops/deformConv")) as typeof DeformConv;

@@ -12,6 +12,7 @@ import { preset } from "sepc";
 import type * as Detectors from "../packages/detect/dist/detectors/index.js";
 import type * as Export from "../packages/detect/dist/export/exportModel.js";
 import { Peer, pythonOfSameLibtorch } from "./peer.js";
+import { inputOf, part } from "./product.js";
 import { type Contestant, compare, here, median, report } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -27,21 +28,13 @@ const { values: options } = parseArgs({
 });
 const [height = 512, width = 512] = options.size.split("x").map(Number);
 const [threads, rounds] = [Number(options.threads), Number(options.rounds)];
-const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
 const { buildDetector } = (await part("detectors/index")) as typeof Detectors;
 const { exportModel } = (await part("export/exportModel")) as typeof Export;
 type Network = Detectors.DetectorNetwork;
 type Precision = "float32" | "int8";
 
 const classes = Array.from({ length: 80 }, (_, i) => `class ${i}`);
-const input = {
-  scale: [Math.max(height, width), Math.min(height, width)],
-  sizeDivisor: 32,
-  mean: [123.675, 116.28, 103.53],
-  std: [58.395, 57.12, 57.375],
-  channels: "rgb",
-} as const;
+const input = inputOf(height, width);
 
 const pictures = (batch: number): Float32Array =>
   scope(() => randn([batch, 3, height, width]).toTypedArray() as Float32Array);

@@ -21,6 +21,7 @@ import type * as Flops from "../packages/detect/dist/analysis/flops.js";
 import type * as Detectors from "../packages/detect/dist/detectors/index.js";
 import type * as Presets from "../packages/detect/dist/presets/index.js";
 import { Peer, pythonOfSameLibtorch } from "./peer.js";
+import { part } from "./product.js";
 import { type Contestant, compare, here, report } from "./timer.js";
 
 const { values: options } = parseArgs({
@@ -43,8 +44,6 @@ const [batch, threads, rounds] = [options.batch, options.threads, options.rounds
   number,
 ];
 
-const part = (path: string): Promise<unknown> =>
-  import(new URL(`../../packages/detect/dist/${path}.js`, import.meta.url).href);
 const { buildDetector, parseDetector } = (await part("detectors/index")) as typeof Detectors;
 const { countFlops } = (await part("analysis/flops")) as typeof Flops;
 

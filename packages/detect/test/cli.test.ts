@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasOp } from "@sepc/engine";
@@ -6,33 +5,28 @@ import { REQUIRED_OPERATORS } from "@sepc/engine/doctor";
 import { describe, expect, test } from "vitest";
 import { trainingAdvice } from "../src/cli/doctor.js";
 import { formatDuration, Progress } from "../src/cli/progress.js";
+import { sepc } from "./support/command.js";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const bin = join(root, "packages", "detect", "bin", "sepc.mjs");
-
-function sepc(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: "utf8" });
-  return { code: status, out: stdout, err: stderr };
-}
 
 describe("sepc", () => {
-  test("without arguments and with --help lists its commands", () => {
+  test("without arguments and with --help lists its commands", async () => {
     for (const args of [[], ["--help"]]) {
-      const { code, out } = sepc(...args);
+      const { code, out } = await sepc(...args);
       expect(code).toBe(0);
       expect(out).toMatch(/setup[\s\S]*doctor/);
     }
   });
 
-  test("suggests the command that was meant, without a stack", () => {
-    const { code, err } = sepc("docter");
+  test("suggests the command that was meant, without a stack", async () => {
+    const { code, err } = await sepc("docter");
     expect(code).toBe(2);
     expect(err).toMatch(/unknown command 'docter'\n\(Did you mean doctor\?\)/);
     expect(err).not.toContain("    at ");
   });
 
-  test("doctor measures the machine and misses no operator", () => {
-    const { code, out } = sepc("doctor", "--json");
+  test("doctor measures the machine and misses no operator", async () => {
+    const { code, out } = await sepc("doctor", "--json");
     const found = JSON.parse(out);
     expect(code).toBe(0);
     expect(found.libtorch.version).toMatch(/^\d+\.\d+/);

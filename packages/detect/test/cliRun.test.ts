@@ -1,29 +1,13 @@
 // The main job from the command line: data, training, evaluation, detection, report.
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
+import { sepc } from "./support/command.js";
 
-const main = fileURLToPath(new URL("../bin/sepc.mjs", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "sepc-cli-"));
 const at = (...parts: string[]): string => join(folder, ...parts);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function sepc(...args: readonly string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], { maxBuffer: 2 ** 26 }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    );
-  });
-}
 
 const small = [
   ["model.backbone.width", "8"],
@@ -120,6 +104,33 @@ test("--overfit trains and validates on the same few pictures", async () => {
   const much = await sepc("train", "--preset", "retinanet_small_fpn", ...data.slice(0, -1), "99", ...small);
   expect([much.code, much.err]).toEqual([1, expect.stringMatching(/--overfit: expected up to \d+/)]);
 }, 300_000);
+
+describe("validation data", () => {
+  const fpn = ["train", "--preset", "retinanet_small_fpn", ...small, "--no-report"];
+
+  test("without them the last checkpoint is kept, and that is said", async () => {
+    const { code, err } = await sepc(...fpn, "--train", at("data"), "--out", at("unmeasured"));
+    expect([code, err]).toEqual([0, expect.stringContaining("only the last checkpoint is kept")]);
+    expect(readdirSync(at("unmeasured"))).not.toContain("best.safetensors");
+  });
+
+  test.each([
+    [
+      "of other classes",
+      (text: string) => text.replaceAll(/"name":"(\w+)"/g, '"name":"newt $1"'),
+      /newt.*none of them/,
+    ],
+    ["that cannot be read", () => '{"images": [', /val\.json/],
+  ])("%s end the run before its first step", async (name, spoil, message) => {
+    cpSync(at("data"), at(name), { recursive: true });
+    const file = at(name, "annotations", "val.json");
+    writeFileSync(file, spoil(readFileSync(file, "utf8")));
+    const { code, err } = await sepc(...fpn, "--data", at(name), "--out", at(`run ${name}`));
+    expect([code, err]).toEqual([1, expect.stringMatching(message)]);
+    expect(err).not.toContain("    at ");
+    expect(existsSync(at(`run ${name}`, "log.jsonl"))).toBe(false);
+  });
+}, 120_000);
 
 describe("wrong use is told what to do", () => {
   test.each([

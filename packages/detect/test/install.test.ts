@@ -1,5 +1,5 @@
 // The packages as npm would install them, without a native build: in a folder of their own, dependencies linked.
-import { execFile, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import {
   copyFileSync,
   mkdirSync,
@@ -12,11 +12,10 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { manualSeed } from "@sepc/engine";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildDetector, parseDetector } from "../src/detectors/index.js";
-import { exportModel } from "../src/export/exportModel.js";
+import { node as inProcess, type Outcome } from "./support/command.js";
+import { writeTinyModel } from "./support/tinyModel.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const app = mkdtempSync(join(tmpdir(), "sepc-install-"));
@@ -65,35 +64,10 @@ beforeAll(async () => {
   await sharp({ create: { width: 48, height: 32, channels: 3, background: "teal" } }).toFile(
     join(app, "a.png"),
   );
-  manualSeed(3);
-  const config = parseDetector({
-    detector: "retinanet",
-    backbone: { depth: 18, width: 8, frozenStages: 0 },
-    neck: { channels: 16 },
-    tower: { kind: "sepc-lite", norm: "integrated", depth: 1 },
-    postprocess: { scoreThreshold: 0.001, maxPerImage: 5 },
-  });
-  const input = {
-    scale: [64, 64],
-    sizeDivisor: 32,
-    mean: [0, 0, 0],
-    std: [255, 255, 255],
-    channels: "rgb",
-  } as const;
-  const description = { name: "tiny", detector: "retinanet", classes: ["cat", "dog"], input };
-  writeFileSync(
-    join(app, "m.onnx"),
-    await exportModel(buildDetector(config, 2).eval() as never, description),
-  );
+  await writeTinyModel(join(app, "m.onnx"));
 }, 180_000);
 
-function node(args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  return new Promise((resolve) =>
-    execFile(process.execPath, [...args], { cwd: app }, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
-    ),
-  );
-}
+const node = (args: readonly string[]): Promise<Outcome> => inProcess(args, { cwd: app });
 
 const sepc = (...args: readonly string[]) => node([join("node_modules", "sepc", "bin", "sepc.mjs"), ...args]);
 

@@ -56,7 +56,7 @@ export function drawObjects(pen: Pen, objects: readonly Drawn[], options: DrawOp
     const tall = 1.25 * size;
     const x = Math.max(0, Math.min(x1 - line / 2, width - wide));
     // Above the box; where there is no room, inside it.
-    const y = y1 >= tall ? y1 - tall : Math.min(y1, height - tall);
+    const y = y1 >= tall ? y1 - tall : Math.max(0, Math.min(y1, height - tall));
     pen.fillStyle = colourOf(label);
     pen.fillRect(x, y, wide, tall);
     pen.fillStyle = inkOn(label);

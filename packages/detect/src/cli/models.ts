@@ -7,6 +7,7 @@ import { reportedAp } from "../presets/reported.js";
 const examples = `
 Examples:
   npx sepc models                          names of all presets
+  npx sepc models sepc-lite_1x             the paper's SEPC-lite, with each detector and backbone
   npx sepc models retinanet_r50            those whose name holds this, with their cost at 800x1344 pixels
   npx sepc models retinanet_r50 --json`;
 
@@ -38,6 +39,10 @@ export function define(command: Command): void {
       const names = presetNames.filter((name) => name.includes(part ?? ""));
       if (part === undefined) {
         process.stdout.write(json ? `${JSON.stringify(names)}\n` : `${names.join("\n")}\n`);
+        if (!json)
+          process.stderr.write(
+            `${names.length} presets; npx sepc models PART adds parameters, multiply-adds and AP (retinanet_r50, sepc_2x ...)\n`,
+          );
         return;
       }
       if (names.length === 0)

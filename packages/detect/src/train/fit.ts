@@ -1,6 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Device, manualSeed, optim } from "@sepc/engine";
+import { type Device, io, manualSeed, optim } from "@sepc/engine";
 import type { DataLoader } from "../data/loader.js";
 import type { DetectorNetwork } from "../detectors/index.js";
 import { type Checkpoint, type Progress, saveCheckpoint } from "./checkpoint.js";
@@ -74,11 +74,10 @@ class Run {
     this.scheduler = new optim.Scheduler(this.optimizer, buildSchedule(config.schedule, loader.length));
     this.ema = config.schedule.ema === null ? null : new Ema(detector, config.schedule.ema);
     if (resume !== undefined) this.#restore(resume);
+    for (const name of ["last.safetensors", "best.safetensors"]) io.removeLeftovers(join(folder, name));
     this.log = new RunLog(folder);
-    writeFileSync(
-      join(folder, "config.json"),
-      `${JSON.stringify({ ...config, classes: options.classes }, null, 2)}\n`,
-    );
+    const resolved = JSON.stringify({ ...config, classes: options.classes }, null, 2);
+    io.writeAtomically(join(folder, "config.json"), (write) => write(Buffer.from(`${resolved}\n`)));
   }
 
   #restore(from: Checkpoint): void {
@@ -197,8 +196,12 @@ export async function fit(options: FitOptions): Promise<FitResult> {
         return run.result;
       }
       const isLast = run.progress.epoch === epochs;
-      if (isLast || run.progress.epoch % config.evaluateEvery === 0) await run.evaluate();
-      run.save("last.safetensors");
+      try {
+        if (isLast || run.progress.epoch % config.evaluateEvery === 0) await run.evaluate();
+      } finally {
+        // Also when the evaluation fails: the epoch is not lost.
+        run.save("last.safetensors");
+      }
       if (signal?.aborted) break;
     }
     return run.result;

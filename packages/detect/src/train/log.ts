@@ -1,6 +1,7 @@
 import { appendFileSync, closeSync, openSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { EngineError } from "@sepc/engine";
 
 /** One line of log.jsonl. */
 export type LogEntry = Readonly<Record<string, number | string | boolean | null>> & { readonly kind: string };
@@ -97,7 +98,18 @@ export class RunLog {
     this.#events = new TensorBoardWriter(folder);
   }
 
+  /** @throws EngineError FILE when it cannot be written, the disk being full say. */
   write(step: number, entry: LogEntry): void {
+    try {
+      this.#write(step, entry);
+    } catch (cause) {
+      throw new EngineError("FILE", `${this.#lines}: cannot be written: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  }
+
+  #write(step: number, entry: LogEntry): void {
     appendFileSync(this.#lines, `${JSON.stringify({ ...entry, step, time: new Date().toISOString() })}\n`);
     const scalars = Object.entries(entry).filter(
       (pair): pair is [string, number] => typeof pair[1] === "number" && Number.isFinite(pair[1]),

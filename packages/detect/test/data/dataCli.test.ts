@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { run } from "../../src/cli/main.js";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Outcome, sepcHere } from "../support/command.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-data-cli-"));
 const at = (...parts: string[]): string => join(folder, ...parts);
@@ -12,23 +12,7 @@ afterEach(() => {
 });
 
 /** What `sepc data ...` prints, and its exit code. */
-async function sepc(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const onOut = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  const onErr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  try {
-    return { code: await run(["data", ...args]), out, err };
-  } finally {
-    onOut.mockRestore();
-    onErr.mockRestore();
-  }
-}
+const sepc = (...args: string[]): Promise<Outcome> => sepcHere("data", ...args);
 
 beforeAll(async () => {
   const made = await sepc(

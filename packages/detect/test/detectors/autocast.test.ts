@@ -1,17 +1,10 @@
 // Training in bfloat16: the network computes in it, losses do not.
-import { autocast, fromTypedArray, manualSeed, rand, scope, Tensor } from "@sepc/engine";
+import { autocast, manualSeed, rand, scope, Tensor } from "@sepc/engine";
 import { describe, expect, test } from "vitest";
-import { buildDetector, detectorNames, parseDetector, type Truth } from "../../src/detectors/index.js";
+import { buildDetector, detectorNames, parseDetector } from "../../src/detectors/index.js";
+import { twoObjects } from "../support/truth.js";
 
 const side = 96;
-
-const truth = (): Truth => ({
-  boxes: fromTypedArray(Float32Array.of(8, 8, 56, 56, 40, 30, 92, 90), [2, 4]),
-  labels: fromTypedArray(BigInt64Array.of(0n, 2n), [2]),
-  ignored: null,
-  size: [side, side],
-  padded: [side, side],
-});
 
 function dtypesIn(value: unknown): string[] {
   if (value instanceof Tensor) return [value.dtype];
@@ -33,7 +26,7 @@ describe.each(detectorNames)("%s", (name) => {
       scope(() => {
         const raw = autocast({ device: "cpu", dtype: "bfloat16", enabled }, () => detector.forward(images));
         expect(new Set(dtypesIn(raw))).toEqual(new Set(["float32"]));
-        return Object.entries(detector.losses(raw as never, [truth()]))
+        return Object.entries(detector.losses(raw as never, [twoObjects(side)]))
           .filter(([part]) => part.startsWith("loss"))
           .map(([, loss]) => Number(loss.item()));
       });

@@ -2,17 +2,17 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { backward, fromTypedArray, io, manualSeed, optim, rand, scope } from "@sepc/engine";
+import { backward, io, manualSeed, optim, rand, scope } from "@sepc/engine";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   buildDetector,
   type DetectorConfig,
   detectorNames,
   parseDetector,
-  type Truth,
 } from "../../src/detectors/index.js";
 import { TOWERS, type TowerName } from "../../src/presets/index.js";
 import { predict } from "../../src/train/predict.js";
+import { twoObjects } from "../support/truth.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-learning-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -29,13 +29,7 @@ function configOf(detector: string, tower: TowerName): DetectorConfig {
   });
 }
 
-const truth = (): Truth => ({
-  boxes: fromTypedArray(Float32Array.of(8, 8, 56, 56, 40, 30, 92, 90), [2, 4]),
-  labels: fromTypedArray(BigInt64Array.of(0n, 2n), [2]),
-  ignored: null,
-  size: [side, side],
-  padded: [side, side],
-});
+const truth = () => twoObjects(side);
 
 const frame = { inputWidth: side, inputHeight: side, scaleX: 1, scaleY: 1 };
 

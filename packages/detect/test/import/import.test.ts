@@ -8,7 +8,8 @@ import { preset } from "../../src/presets/index.js";
 import { saveCheckpoint } from "../../src/train/checkpoint.js";
 import { parseRunConfig, withSetting } from "../../src/train/config.js";
 import { loadRun } from "../../src/train/loadRun.js";
-import { fresh, narrow, official, sepc, sets, trained } from "./command.js";
+import { sepcHere as sepc } from "../support/command.js";
+import { fresh, narrow, official, sets, trained } from "./checkpoints.js";
 import { officialNames } from "./officialNames.js";
 import { saveTorch } from "./torchFile.js";
 

@@ -5,7 +5,8 @@ import { io, type Tensor, tensor } from "@sepc/engine";
 import { describe, expect, test } from "vitest";
 import { COCO_CLASSES } from "../../src/data/datasets/cocoClasses.js";
 import { loadRun } from "../../src/train/loadRun.js";
-import { fresh, official, sepc, sets, trained } from "./command.js";
+import { sepcHere as sepc } from "../support/command.js";
+import { fresh, official, sets, trained } from "./checkpoints.js";
 import { saveTorch, type TorchFile } from "./torchFile.js";
 
 const classFile = fresh("names.txt");

@@ -1,57 +1,27 @@
 // An exported model in use: from files, over streams and videos, and without libtorch.
-import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { manualSeed } from "@sepc/engine";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildDetector, parseDetector } from "../../src/detectors/index.js";
-import { exportModel } from "../../src/export/exportModel.js";
 import { Detector } from "../../src/inference/detector.js";
 import { detectStream } from "../../src/inference/stream.js";
+import { bin, node, type Outcome } from "../support/command.js";
+import { writeTinyModel } from "../support/tinyModel.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-onnx-"));
 const at = (name: string): string => join(folder, name);
 const model = at("tiny.onnx");
-const bin = fileURLToPath(new URL("../../bin/sepc.mjs", import.meta.url));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-  const options = { cwd: folder, env: { ...process.env, ...env }, maxBuffer: 2 ** 26 };
-  return new Promise((resolve) =>
-    execFile(process.execPath, [...args], options, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
-    ),
-  );
-}
+const run = (args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Outcome> =>
+  node(args, { cwd: folder, env });
 
 const [width, height] = [40, 24];
 const pixels = Buffer.from(Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 256));
 
 beforeAll(async () => {
-  manualSeed(3);
-  const config = parseDetector({
-    detector: "retinanet",
-    backbone: { depth: 18, width: 8, frozenStages: 0 },
-    neck: { channels: 16 },
-    tower: { kind: "sepc-lite", norm: "integrated", depth: 1 },
-    postprocess: { scoreThreshold: 0.001, maxPerImage: 5 },
-  });
-  const bytes = await exportModel(buildDetector(config, 2).eval() as never, {
-    name: "tiny",
-    detector: "retinanet",
-    classes: ["cat", "dog"],
-    input: { scale: [64, 64], sizeDivisor: 32, mean: [100, 100, 100], std: [50, 50, 50], channels: "rgb" },
-  });
-  writeFileSync(model, bytes);
+  await writeTinyModel(model);
   const picture = sharp(pixels, { raw: { width, height, channels: 3 } });
   await picture.png().toFile(at("a.png"));
   await picture.clone().flip().png().toFile(at("b.png"));

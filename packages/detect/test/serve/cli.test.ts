@@ -1,17 +1,16 @@
 // The command itself, in a process of its own, on an exported model and on a checkpoint.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { size } from "../../src/cli/serve.js";
 import { buildDetector } from "../../src/detectors/index.js";
 import { exportModel } from "../../src/export/exportModel.js";
 import { preset } from "../../src/presets/index.js";
+import { bin, sepc } from "../support/command.js";
 import { picture } from "./help.js";
 
-const main = fileURLToPath(new URL("../../bin/sepc.mjs", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "sepc-serve-cli-"));
 const modelFile = join(folder, "tiny.onnx");
 const children: ChildProcess[] = [];
@@ -37,7 +36,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Starts the server; resolves with its address once it says it. */
 async function start(...args: readonly string[]) {
-  const child = spawn(process.execPath, [main, "serve", "--port", "0", ...args]);
+  const child = spawn(process.execPath, [bin, "serve", "--port", "0", ...args]);
   children.push(child);
   let text = "";
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
@@ -53,14 +52,6 @@ async function start(...args: readonly string[]) {
     void ended.then((code) => reject(new Error(`ended with ${code}: ${text}`)));
   });
   return { child, url, ended, text: () => text };
-}
-
-function sepc(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    );
-  });
 }
 
 const detect = (url: string, body: Buffer<ArrayBuffer>): Promise<Response> =>

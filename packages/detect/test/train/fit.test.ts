@@ -147,6 +147,15 @@ describe("fit", () => {
     }
   }, 300_000);
 
+  test("a validation that fails ends the run; the epoch before it is kept", async () => {
+    const failed = train("unmeasured", configOf({ epochs: 3 }), {
+      evaluate: () => Promise.reject(new Error("val/3.jpg is broken")),
+    });
+    await expect(failed).rejects.toThrow("val/3.jpg is broken");
+    const { progress } = loadCheckpoint(join(folder, "unmeasured", "last.safetensors"));
+    expect(progress).toMatchObject({ epoch: 1, stepInEpoch: 0, step: 4 });
+  }, 300_000);
+
   test("the best validation is kept", async () => {
     const aps = [0.2, 0.5, 0.3];
     let call = 0;

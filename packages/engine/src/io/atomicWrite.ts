@@ -1,6 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors.js";
 
 function writeAll(fd: number, bytes: Uint8Array): void {
@@ -18,6 +28,15 @@ function flushFolder(folder: string): void {
       closeSync(fd);
     }
   } catch {}
+}
+
+/** Removes what writers of this file that were killed left beside it; for its only writer, before it writes. */
+export function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  for (const name of readdirSync(folder)) {
+    const rest = name.startsWith(basename(path)) ? name.slice(basename(path).length) : "";
+    if (/^\.[0-9a-f]{12}\.part$/.test(rest)) rmSync(join(folder, name), { force: true });
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-export { writeAtomically } from "./atomicWrite.js";
+export { removeLeftovers, writeAtomically } from "./atomicWrite.js";
 export { PickledGlobal, PickledObject } from "./pickle/objects.js";
 export {
   type PyTorchValue,

@@ -115,7 +115,11 @@ class TrainingProgress {
       .map(([name, loss]) => `${name.replace("loss_", "")} ${loss.toFixed(3)}`)
       .join(" ");
     const left = formatDuration((steps - step) * this.#pace);
-    this.#bar?.advance(1, `loss ${total.toFixed(3)} (${parts}) lr ${lr.toPrecision(2)}, run ends in ${left}`);
+    const memory = `${(process.memoryUsage.rss() / 1e9).toFixed(1)} GB`;
+    this.#bar?.advance(
+      1,
+      `loss ${total.toFixed(3)} (${parts}) lr ${lr.toPrecision(2)}, ${memory}, run ends in ${left}`,
+    );
   }
 
   finish(): void {

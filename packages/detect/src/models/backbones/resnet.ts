@@ -1,4 +1,5 @@
 import { check, nn, scope, type Tensor, tensorOp } from "@sepc/engine";
+import { convBatchNorm } from "../layers/convBatchNorm.js";
 import { OffsetConv } from "../layers/offsetConv.js";
 import type { Level } from "../level.js";
 
@@ -87,7 +88,7 @@ class Downsample extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.bn.forward(this.conv.forward(x));
+    return convBatchNorm(this.conv, this.bn, x);
   }
 }
 
@@ -122,8 +123,8 @@ class BasicBlock extends Block {
   }
 
   residual(x: Tensor): Tensor {
-    const y = relu_(this.bn1.forward(this.conv1.forward(x)));
-    return this.bn2.forward(this.conv2.forward(y));
+    const y = relu_(convBatchNorm(this.conv1, this.bn1, x));
+    return convBatchNorm(this.conv2, this.bn2, y);
   }
 }
 
@@ -154,9 +155,9 @@ class Bottleneck extends Block {
   }
 
   residual(x: Tensor): Tensor {
-    const y = relu_(this.bn1.forward(this.conv1.forward(x)));
-    const z = relu_(this.bn2.forward(this.conv2.forward(y)));
-    return this.bn3.forward(this.conv3.forward(z));
+    const y = relu_(convBatchNorm(this.conv1, this.bn1, x));
+    const z = relu_(convBatchNorm(this.conv2, this.bn2, y));
+    return convBatchNorm(this.conv3, this.bn3, z);
   }
 }
 
@@ -228,7 +229,7 @@ export class ResNet extends Module {
   }
 
   forward(image: Tensor): Tensor[] {
-    const stem = relu_(this.bn1.forward(this.conv1.forward(image)));
+    const stem = relu_(convBatchNorm(this.conv1, this.bn1, image));
     let x = maxPool2d(stem, 3, 2, 1);
     return [this.layer1, this.layer2, this.layer3, this.layer4].map((stage) => {
       x = stage.reduce((y, block) => block.forward(y), x);

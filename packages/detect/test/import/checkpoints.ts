@@ -1,10 +1,9 @@
-// What tests of sepc import share: its command, and checkpoints of the official code's names.
+// What tests of sepc import share: checkpoints of the official code's names.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manualSeed, noGrad, randn, scope } from "@sepc/engine";
-import { afterAll, vi } from "vitest";
-import { run } from "../../src/cli/main.js";
+import { afterAll } from "vitest";
 import { buildDetector, type DetectorNetwork } from "../../src/detectors/index.js";
 import { preset } from "../../src/presets/index.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../../src/train/config.js";
@@ -17,22 +16,6 @@ let count = 0;
 
 /** A path that is not taken. */
 export const fresh = (name: string): string => join(folder, `${++count}-${name}`);
-
-/** Runs the command in this process. */
-export async function sepc(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: "", err: "" };
-  const spies = (["out", "err"] as const).map((end) =>
-    vi.spyOn(process[`std${end}`], "write").mockImplementation((text) => {
-      said[end] += text;
-      return true;
-    }),
-  );
-  try {
-    return { code: await run(args), ...said };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
 
 /** Settings that make a preset small enough for a test. */
 export const narrow = [
