@@ -94,6 +94,20 @@ test("what is published: all that set-up builds from, and no tests", () => {
       expect(path).not.toMatch(/(^|\/)(test|golden|build|node_modules)\/|tsbuildinfo/);
 });
 
+test("a debugger finds the sources: maps bring them along", () => {
+  const maps = [...files].flatMap(([name, paths]) =>
+    paths.filter((path) => path.endsWith(".js.map")).map((path) => join(app, "node_modules", name, path)),
+  );
+  expect(maps.length).toBeGreaterThan(100);
+  for (const map of maps) {
+    const { sources, sourcesContent } = JSON.parse(readFileSync(map, "utf8")) as {
+      sources: string[];
+      sourcesContent?: string[];
+    };
+    expect(sourcesContent, map).toHaveLength(sources.length);
+  }
+});
+
 test("every entry point is imported, and an exported model detects", async () => {
   const script = `
     import { Detector, detectStream } from "sepc";

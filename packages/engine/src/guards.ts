@@ -19,9 +19,10 @@ function numbers(value: unknown, length = 1): number[] | undefined {
   return Array.isArray(value) && value.every(isNumber) ? value.map(Number) : undefined;
 }
 
-function shapeOf(value: unknown): number[] | undefined {
-  return value instanceof Tensor && value.handle >= 0 ? value.shape : undefined;
-}
+/** Neither freed nor an object that only has a tensor's prototype. */
+const isLive = (value: unknown): value is Tensor => value instanceof Tensor && value.handle >= 0;
+
+const shapeOf = (value: unknown): number[] | undefined => (isLive(value) ? value.shape : undefined);
 
 const say = (argument: string, expected: string, got: unknown): string =>
   `argument "${argument}": expected ${expected}, got ${Array.isArray(got) ? `[${got.join(", ")}]` : String(got)}`;
@@ -78,7 +79,7 @@ const contents =
   (at: number, argument: string, range: (values: readonly unknown[]) => readonly [number, number]): Guard =>
   (values) => {
     const tensor = values[at];
-    if (!(tensor instanceof Tensor) || tensor.isFreed || tensor.dtype.includes("float")) return undefined;
+    if (!isLive(tensor) || tensor.dtype.includes("float")) return undefined;
     const [least, most] = range(values);
     let elements: ArrayLike<number | bigint>;
     try {

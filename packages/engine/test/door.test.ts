@@ -132,6 +132,16 @@ describe("errors", () => {
     );
   });
 
+  test("an object that only has a tensor's prototype is refused, by operators that look at values first too", () => {
+    const hollow = Object.create(Tensor.prototype) as Tensor;
+    for (const [name, ...args] of [
+      ["aten::relu", hollow],
+      ["aten::lu_solve", ones([2, 2]), ones([2, 2]), hollow],
+      ["aten::linalg_ldl_solve", ones([2, 2]), hollow, ones([2, 2])],
+    ] as const)
+      expect(() => op(name)(...args)).toThrow(EngineError);
+  });
+
   test("freed tensors and cyclic lists are refused", () => {
     const x = ones([1]);
     x.free();

@@ -87,7 +87,11 @@ async function program(args: readonly string[]): Promise<Command> {
     .showHelpAfterError("(sepc --help lists the commands)");
   const wanted = args.find((arg) => !arg.startsWith("-"));
   for (const { name, help, load } of VERBS) {
-    const command = root.command(name).description(help).exitOverride();
+    const command = root
+      .command(name)
+      .description(help)
+      .exitOverride()
+      .showHelpAfterError(`(sepc ${name} --help says more)`);
     if (name === wanted) (await load()).define(command);
   }
   return root;

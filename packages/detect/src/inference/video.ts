@@ -147,10 +147,12 @@ export function writeVideo(file: string, { width, height, rate }: VideoInfo): Vi
   const said = listening(child);
   child.stdout?.resume();
   child.stdin?.on("error", () => undefined);
+  const closed = new Promise((resolve) => child.once("close", resolve));
   return {
     async write(frame) {
-      if (child.stdin?.write(frame) === false)
-        await Promise.race([once(child.stdin, "drain"), once(child, "close")]);
+      const { stdin } = child;
+      if (stdin?.write(frame) === false)
+        await Promise.race([new Promise((resolve) => stdin.once("drain", resolve)), closed]);
       if (child.exitCode !== null) await ended(child, file, said);
     },
     async close() {

@@ -3,9 +3,10 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import sharp from "sharp";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Detector } from "../../src/inference/detector.js";
 import { detectStream } from "../../src/inference/stream.js";
+import { writeVideo } from "../../src/inference/video.js";
 import { bin, node, type Outcome } from "../support/command.js";
 import { writeTinyModel } from "../support/tinyModel.js";
 
@@ -158,6 +159,21 @@ describe("sepc detect", () => {
       [2, 0.2],
     ]);
     expect(readFileSync(join(at("drawn"), "film.mp4"), "utf8")).toBe(String(3 * width * height * 3));
+  });
+
+  test("a long video waits for its writer, and nothing piles up meanwhile", async () => {
+    vi.stubEnv("PATH", standIns(1, 0));
+    const warnings: string[] = [];
+    const note = (warning: Error): unknown => warnings.push(warning.message);
+    process.on("warning", note);
+    const side = 200;
+    const writer = writeVideo(at("long.mp4"), { width: side, height: side, rate: 10, frames: null });
+    for (let i = 0; i < 30; i++) await writer.write(new Uint8Array(side * side * 3));
+    await writer.close();
+    process.off("warning", note);
+    vi.unstubAllEnvs();
+    expect(warnings).toEqual([]);
+    expect(readFileSync(at("long.mp4"), "utf8")).toBe(String(30 * side * side * 3));
   });
 
   test("of a video that breaks off, or without ffmpeg", async () => {
