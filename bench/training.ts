@@ -5,13 +5,11 @@
 // npm run bench -- training --presets retinanet_small_fpn,atss_small_fpn [--precision bfloat16] [--size 480x480] [--batch 4]
 import { parseArgs } from "node:util";
 import {
-  autocast,
   backward,
   fromTypedArray,
   libtorch,
   nn,
   noGrad,
-  ops,
   optim,
   rand,
   scope,
@@ -20,6 +18,7 @@ import {
 import type * as Flops from "../packages/detect/dist/analysis/flops.js";
 import type * as Detectors from "../packages/detect/dist/detectors/index.js";
 import type * as Presets from "../packages/detect/dist/presets/index.js";
+import type * as Forward from "../packages/detect/dist/train/forward.js";
 import { Peer, pythonOfSameLibtorch } from "./peer.js";
 import { part } from "./product.js";
 import { type Contestant, compare, here, report } from "./timer.js";
@@ -48,8 +47,9 @@ const { buildDetector, parseDetector } = (await part("detectors/index")) as type
 const { countFlops } = (await part("analysis/flops")) as typeof Flops;
 
 const { preset } = (await part("presets/index")) as typeof Presets;
+const { forwardIn } = (await part("train/forward")) as typeof Forward;
 
-const half = options.precision === "bfloat16";
+const precision = options.precision === "bfloat16" ? "bfloat16" : "float32";
 const configs: Record<string, Detectors.DetectorConfig> = {
   plain: parseDetector({ detector: "retinanet", backbone: { depth: 50 }, tower: { kind: "plain" } }),
   sepc: parseDetector({
@@ -87,15 +87,12 @@ function step(name: string, config: Detectors.DetectorConfig): Contestant {
   });
   const trainable = [...detector.parameters()].filter(({ tensor }) => tensor.requiresGrad);
   const optimizer = new optim.SGD(trainable, { lr: 1e-4, momentum: 0.9 });
-  const planar = rand([batch, 3, height, width]);
-  const images = half ? ops.contiguous(planar, "channelsLast") : planar;
-  const forward = () =>
-    autocast({ device: "cpu", dtype: "bfloat16", enabled: half }, () => detector.forward(images));
+  const images = rand([batch, 3, height, width]);
   const truths = Array.from({ length: batch }, truth);
   return here(name, () =>
     scope(() => {
       optimizer.zeroGrad();
-      const losses = Object.entries(detector.losses(forward(), truths));
+      const losses = Object.entries(detector.losses(forwardIn(detector, images, "cpu", precision), truths));
       const total = losses
         .filter(([loss]) => loss.startsWith("loss"))
         .map(([, loss]) => loss)

@@ -168,7 +168,7 @@ function finetunePreset(
     model: { detector, backbone: BACKBONES[backbone], tower: towerOf(detector, tower) } as never,
     input: { scales: [[512, 512]], photometric: 0.5, crop: 0.3, ...inputOf(backbone) },
     schedule: {
-      epochs: 16,
+      epochs: 12,
       shape: "cosine",
       optimizer: "adamw",
       lr: 2e-4,

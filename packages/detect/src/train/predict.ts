@@ -1,10 +1,11 @@
 import { type Candidates, type Detection, decode, type Frame, type Postprocess } from "@sepc/core";
-import { autocast, type Device, fromTypedArray, inferenceMode, scope, type Tensor } from "@sepc/engine";
+import { type Device, fromTypedArray, inferenceMode, scope, type Tensor } from "@sepc/engine";
 import type { DetectorNetwork } from "../detectors/index.js";
+import { forwardIn, type Precision } from "./forward.js";
 
 export interface PredictOptions {
   readonly device?: Device | undefined;
-  readonly precision?: "float32" | "bfloat16" | undefined;
+  readonly precision?: Precision | undefined;
   readonly postprocess?: Partial<Postprocess> | undefined;
 }
 
@@ -29,10 +30,7 @@ export function predict(
   return scope(() => {
     const found = inferenceMode(() => {
       const images = fromTypedArray(pixels, [...shape]).to({ device });
-      const kind = device.startsWith("cuda") ? "cuda" : "cpu";
-      const enabled = precision === "bfloat16";
-      const raw = autocast({ device: kind, dtype: "bfloat16", enabled }, () => detector.forward(images));
-      return detector.candidates(raw);
+      return detector.candidates(forwardIn(detector, images, device, precision));
     });
     return frames.map((frame, n) => {
       const places = found.priors.select(0, n).cpu().contiguous().toTypedArray() as BigInt64Array;

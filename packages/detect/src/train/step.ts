@@ -1,16 +1,8 @@
-import {
-  autocast,
-  backward,
-  type Device,
-  EngineError,
-  fromTypedArray,
-  ops,
-  optim,
-  scope,
-} from "@sepc/engine";
+import { backward, type Device, EngineError, fromTypedArray, optim, scope } from "@sepc/engine";
 import type { Batch, Sample } from "../data/types.js";
 import type { DetectorNetwork, Truth } from "../detectors/index.js";
 import type { RunConfig } from "./config.js";
+import { forwardIn } from "./forward.js";
 
 /** Losses of one step by name, summed over levels, and the gradients' norm before clipping. */
 export interface StepResult {
@@ -73,12 +65,8 @@ export function trainStep(
     scope(() => {
       const plane = channels * height * width;
       const pixels = batch.pixels.subarray(first * plane, (first + count) * plane);
-      const enabled = precision === "bfloat16";
-      const planar = fromTypedArray(pixels, [count, channels, height, width]).to({ device });
-      // Convolutions in bfloat16 are about twice as fast over this layout, which maps inherit from their input.
-      const images = enabled ? ops.contiguous(planar, "channelsLast") : planar;
-      const kind = device.startsWith("cuda") ? "cuda" : "cpu";
-      const raw = autocast({ device: kind, dtype: "bfloat16", enabled }, () => detector.forward(images));
+      const images = fromTypedArray(pixels, [count, channels, height, width]).to({ device });
+      const raw = forwardIn(detector, images, device, precision);
       const truths = batch.samples
         .slice(first, first + count)
         .map((sample) => truthOf(sample, config.input.sizeDivisor, device));
