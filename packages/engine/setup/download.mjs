@@ -56,6 +56,22 @@ function reasonOf(error) {
   return cause ? `${message}: ${cause.code ?? cause.message}` : message;
 }
 
+/** A file that cannot be written is no broken connection: another attempt would end alike. @param {string} path @param {unknown} error */
+function unwritable(path, error) {
+  const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+  if (code === "ENOSPC" || code === "EDQUOT") return new SetupError(`no space left on the disk for ${path}`);
+  return new SetupError(`${path} cannot be written: ${message}`);
+}
+
+/** Node's fetch passes by a proxy unless it is asked to, and older ones always do. */
+function proxyHint() {
+  const name = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"].find(
+    (v) => process.env[v],
+  );
+  if (name === undefined || process.env.NODE_USE_ENV_PROXY) return "";
+  return ` ${name} is set: Node follows it from versions 22.21 and 24 on, when NODE_USE_ENV_PROXY=1 is set too.`;
+}
+
 /** @param {string} url @param {number} status @param {string} [missing] */
 function refused(url, status, missing) {
   if (status === 404 || status === 403)
@@ -68,7 +84,7 @@ function refused(url, status, missing) {
  * Downloads `url` to `path`, through `path.part`. A `.part` left by an earlier run is continued when the server says that
  * its file has not changed, and begun anew otherwise.
  * @param {string} url @param {string} path @param {DownloadOptions} [options]
- * @throws SetupError when the server refuses, or the connection keeps breaking
+ * @throws SetupError when the server refuses, the connection keeps breaking, or the file cannot be written
  */
 export async function download(url, path, options = {}) {
   const { attempts = 5, pauseMs = 1000 } = options;
@@ -83,7 +99,7 @@ export async function download(url, path, options = {}) {
       failures = sizeOf(part) > before ? 1 : failures + 1;
       if (failures >= attempts) {
         throw new SetupError(
-          `${url}: the download broke off ${failures} times without a byte in between (${error.message}). What came is kept; the same command goes on from there.`,
+          `${url}: the download broke off ${failures} times without a byte in between (${error.message}). What came is kept; the same command goes on from there.${proxyHint()}`,
         );
       }
       options.onRetry?.(error.message);
@@ -128,7 +144,11 @@ async function take(response, url, part, have, known, abort, options) {
   if (resumed && start !== have)
     throw new SetupError(`${url}: asked to go on at byte ${have}, the server went on at ${start}`);
   options.onSize?.(Math.max(0, total - start));
-  writeFileSync(`${part}.json`, JSON.stringify({ url, validator: validatorOf(response.headers) }));
+  try {
+    writeFileSync(`${part}.json`, JSON.stringify({ url, validator: validatorOf(response.headers) }));
+  } catch (error) {
+    throw unwritable(part, error);
+  }
   await receive(response, part, start, total, abort, options);
 }
 
@@ -185,10 +205,7 @@ async function receive(response, part, start, total, abort, options) {
   try {
     await pipeline(counted, file);
   } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code === "ENOSPC") {
-      throw new SetupError(`no space left on the disk for ${part}`);
-    }
-    throw new Broken(reasonOf(error));
+    throw unwritable(part, error); // what breaks of the connection is in `broken`
   } finally {
     clearTimeout(stall);
   }

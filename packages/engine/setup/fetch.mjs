@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, statSync } from 
 import { join, resolve } from "node:path";
 import { archiveFor } from "./archives.mjs";
 import { checksumBeside, sha256Of } from "./download.mjs";
-import { downloadShown } from "./fetchFile.mjs";
+import { downloadShown, makeFolder } from "./fetchFile.mjs";
 import { downloadFolder, libtorchIn, select } from "./find-libtorch.mjs";
 import { withLock } from "./lock.mjs";
 import { Progress, showBytes } from "./progress.mjs";
@@ -142,6 +142,7 @@ export async function fetchLibtorch(options = {}) {
   const folder = resolve(options.dir ?? downloadFolder());
   const name = `${archive.version}-${archive.variant}`;
   const root = join(folder, name, "libtorch");
+  makeFolder(folder, "--dir, or the variable SEPC_CACHE,");
   return withLock(join(folder, `${name}.lock`), async () => {
     const source = `fetched by setup (${name})`;
     if (!libtorchIn(root, source)) {

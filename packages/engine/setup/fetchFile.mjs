@@ -1,5 +1,5 @@
 // Fetches one published file into a folder of the user's: goes on where it stopped, and is checked before it is there.
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { download, sha256Of } from "./download.mjs";
 import { withLock } from "./lock.mjs";
@@ -26,6 +26,23 @@ export async function downloadShown(url, path, options = {}) {
     },
   });
   progress?.finish();
+}
+
+/**
+ * Makes a folder that is to receive a download.
+ * @param {string} folder @param {string} instead how another is named
+ * @throws SetupError when it cannot be made, or nothing can be put there
+ */
+export function makeFolder(folder, instead) {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    throw new SetupError(
+      `${folder} cannot receive the download: ${message}. ${instead} names another folder.`,
+    );
+  }
 }
 
 /**
@@ -72,7 +89,7 @@ async function fetchChecked({ url, path, sha256, connection }) {
  */
 export async function fetchFile(options) {
   const { path, sha256 } = options;
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path), "The variable SEPC_CACHE");
   if (!existsSync(path)) {
     await withLock(
       `${path}.lock`,

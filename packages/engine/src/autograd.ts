@@ -1,5 +1,6 @@
 import { EngineError, engineError } from "./errors.js";
 import { native } from "./native.js";
+import { refusePromise } from "./scope.js";
 import { Tensor } from "./tensor.js";
 
 function handlesOf(what: string, tensors: readonly (Tensor | null)[]): number[] {
@@ -72,30 +73,23 @@ export function grad(
   return handles.map((handle) => (handle < 0 ? null : new Tensor(handle)));
 }
 
-function withGrad<T>(on: boolean, body: () => T): T {
+function withGrad<T>(what: string, on: boolean, body: () => T): T {
   const before = native.setGradEnabled(on);
   try {
-    return refusePromise(body());
+    return refusePromise(what, body());
   } finally {
     native.setGradEnabled(before);
   }
 }
 
-function refusePromise<T>(result: T): T {
-  if (result instanceof Promise) {
-    throw new EngineError("SCOPE_ASYNC", "expected a synchronous function, got one that returns a promise");
-  }
-  return result;
-}
-
-/** Runs `body` without recording it for gradients. */
+/** Runs `body` without recording it for gradients. @throws EngineError SCOPE_ASYNC when it returns a promise. */
 export function noGrad<T>(body: () => T): T {
-  return withGrad(false, body);
+  return withGrad("noGrad", false, body);
 }
 
 /** Runs `body` with recording on, inside a {@link noGrad}. */
 export function enableGrad<T>(body: () => T): T {
-  return withGrad(true, body);
+  return withGrad("enableGrad", true, body);
 }
 
 export function isGradEnabled(): boolean {
@@ -106,7 +100,7 @@ export function isGradEnabled(): boolean {
 export function inferenceMode<T>(body: () => T): T {
   native.enterInference();
   try {
-    return refusePromise(body());
+    return refusePromise("inferenceMode", body());
   } finally {
     native.leaveInference();
   }

@@ -99,8 +99,19 @@ function close(scope: Scope, kept: ReadonlySet<Held>): void {
   freeHandles(handles);
 }
 
-function isThenable(value: unknown): boolean {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** @internal `result`, unless it is a promise. @throws EngineError SCOPE_ASYNC naming `what`. */
+export function refusePromise<T>(what: string, result: T): T {
+  if (!isThenable(result)) return result;
+  // The refusal is the error; a rejection later, for which nobody can wait any more, must not end the process.
+  result.then(undefined, () => {});
+  throw new EngineError(
+    "SCOPE_ASYNC",
+    `${what}: expected a synchronous function, got one that returns a promise; await outside it`,
+  );
 }
 
 /**
@@ -115,13 +126,7 @@ export function scope<T>(body: () => T): T {
   current = mine;
   let kept: ReadonlySet<Held> = new Set();
   try {
-    const result = body();
-    if (isThenable(result)) {
-      throw new EngineError(
-        "SCOPE_ASYNC",
-        "scope: expected a synchronous function, got one that returns a promise; await outside it",
-      );
-    }
+    const result = refusePromise("scope", body());
     kept = new Set(heldIn(result));
     return result;
   } finally {

@@ -1,5 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { autocast, backward, EngineError, nn, ones, optim, scope, tensor, tensorOp } from "../src/index.js";
+import {
+  autocast,
+  backward,
+  EngineError,
+  enableGrad,
+  inferenceMode,
+  nn,
+  noGrad,
+  ones,
+  optim,
+  scope,
+  tensor,
+  tensorOp,
+} from "../src/index.js";
 
 const conv2d = tensorOp("aten::conv2d");
 const mm = tensorOp("aten::mm");
@@ -26,6 +39,34 @@ test("an inner autocast that throws leaves the outer one on", () => {
     expect(conv2d(x, w).dtype).toBe("bfloat16");
   });
   expect(mm(ones([2, 2]), ones([2, 2])).dtype).toBe("float32");
+});
+
+test.each([
+  [{ device: "cuda:0" }, /device "cpu" or "cuda" \(all its devices\), got "cuda:0"/],
+  [{ dtype: "float32" }, /dtype bfloat16 on the CPU, got float32/],
+  [{ device: "cuda", dtype: "float64" }, /dtype bfloat16 or float16, got float64/],
+])("options %o are refused, and leave it off", (options, message) => {
+  expect(() => autocast(options as never, () => 1)).toThrow(message);
+  expect(mm(ones([2, 2]), ones([2, 2])).dtype).toBe("float32");
+});
+
+test("a promise is refused by name; what becomes of it later disturbs nobody", async () => {
+  const unhandled: unknown[] = [];
+  const listener = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", listener);
+  try {
+    const fails = async (): Promise<void> => {
+      await null;
+      throw new Error("late");
+    };
+    for (const [name, run] of Object.entries({ noGrad, enableGrad, inferenceMode, scope }))
+      expect(() => run(fails)).toThrow(`${name}: expected a synchronous function`);
+    expect(() => autocast({}, fails)).toThrow("autocast: expected a synchronous function");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  } finally {
+    process.off("unhandledRejection", listener);
+  }
+  expect(unhandled).toEqual([]);
 });
 
 describe("GradScaler", () => {

@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { check, EngineError } from "../errors.js";
 
 /** "gloo" works everywhere, over TCP by way of the host; "nccl" between NVIDIA GPUs. */
@@ -107,6 +108,20 @@ function ranksOf(options: InitOptions, env: NonNullable<InitOptions["env"]>) {
   return { rank, worldSize, localRank };
 }
 
+/** Gloo would end the connecting with a line of its sources. */
+function interfacesOf(env: NonNullable<InitOptions["env"]>): string[] {
+  const names = (env.GLOO_SOCKET_IFNAME ?? "").split(",").filter((name) => name !== "");
+  const known = Object.keys(networkInterfaces());
+  const absent = names.find((name) => !known.includes(name));
+  check(
+    absent === undefined,
+    () =>
+      `distributed.init: expected GLOO_SOCKET_IFNAME to name network interfaces with an address (${known.join(", ")}), ` +
+      `got ${JSON.stringify(absent)}`,
+  );
+  return names;
+}
+
 /**
  * Where this process stands among the others, from options and environment variables.
  * @throws EngineError BAD_ARGUMENT naming the variable that is missing or wrong
@@ -136,6 +151,6 @@ export function placeOf(options: InitOptions): Place {
     check: options.check ?? true,
     launcherServes: env.TORCHELASTIC_USE_AGENT_STORE === "True",
     restart: env.TORCHELASTIC_RESTART_COUNT ?? "0",
-    interfaces: (env.GLOO_SOCKET_IFNAME ?? "").split(",").filter((name) => name !== ""),
+    interfaces: backend === "gloo" ? interfacesOf(env) : [],
   };
 }

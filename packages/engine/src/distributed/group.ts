@@ -32,6 +32,7 @@ function fault(cause: unknown): EngineError {
 }
 
 function handlesOf(what: string, tensors: readonly Tensor[]): number[] {
+  check(Array.isArray(tensors), () => `${what}: expected an array of tensors, got ${String(tensors)}`);
   return tensors.map((tensor) => {
     check(tensor instanceof Tensor, () => `${what}: expected a tensor, got ${String(tensor)}`);
     if (tensor.isFreed) throw new EngineError("FREED", `${what}: the tensor has been freed`);

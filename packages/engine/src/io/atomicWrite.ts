@@ -7,6 +7,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
@@ -39,19 +40,31 @@ export function removeLeftovers(path: string): void {
   }
 }
 
+/** The file that is to be replaced, if there is one. Renaming would replace a device or pipe as well, for everybody. */
+function standing(path: string): Stats | undefined {
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw new EngineError("FILE", `${path}: cannot be written: ${(cause as Error).message}`, { cause });
+  }
+  if (found === undefined || found.isFile()) return found;
+  throw new EngineError("FILE", `${path}: cannot be written: expected a file, got a folder, device or pipe`);
+}
+
 /**
  * Writes a file that appears whole or not at all: beside its place, flushed to disk, then renamed. It keeps the
  * permissions of a file that it replaces.
  * @throws EngineError FILE when it cannot be written, or what `body` throws; what stood there before is untouched.
  */
 export function writeAtomically(path: string, body: (write: (bytes: Uint8Array) => void) => void): void {
+  const before = standing(path);
   const part = `${path}.${randomBytes(6).toString("hex")}.part`;
   let fd: number | undefined;
   try {
     fd = openSync(part, "wx");
     const open = fd;
-    const before = statSync(path, { throwIfNoEntry: false });
-    if (before?.isFile()) fchmodSync(open, before.mode & 0o777);
+    if (before !== undefined) fchmodSync(open, before.mode & 0o777);
     body((bytes) => writeAll(open, bytes));
     fsyncSync(open);
     fd = undefined;

@@ -3,7 +3,7 @@ import { tensorOp } from "../door.js";
 import { DTYPES, isDType } from "../dtype.js";
 import { check, EngineError } from "../errors.js";
 import { scope } from "../scope.js";
-import type { Device, Tensor } from "../tensor.js";
+import { type Device, Tensor } from "../tensor.js";
 import { writeAtomically } from "./atomicWrite.js";
 import { encodeHeader, parseHeader, type SafetensorsHeader, type TensorEntry } from "./safetensorsHeader.js";
 import { fromMemory, openFile, type Source, withFile } from "./source.js";
@@ -115,9 +115,23 @@ export function openSafetensors(path: string): SafetensorsFile {
   }
 }
 
-function checkWritable(tensors: ReadonlyMap<string, Tensor>): void {
+function checkWritable(tensors: ReadonlyMap<string, Tensor>, metadata: ReadonlyMap<string, string>): void {
+  const isMap = tensors instanceof Map && metadata instanceof Map;
+  check(isMap, () => "writeSafetensors: expected a Map of tensors and, if any, a Map of metadata");
+  for (const [name, value] of metadata) {
+    check(
+      typeof name === "string" && typeof value === "string",
+      () => `writeSafetensors: expected metadata of text, got ${typeof value} for ${JSON.stringify(name)}`,
+    );
+  }
   for (const [name, tensor] of tensors) {
+    check(typeof name === "string", () => `writeSafetensors: expected names of text, got ${String(name)}`);
     check(name !== "__metadata__", () => 'writeSafetensors: "__metadata__" cannot name a tensor');
+    check(
+      tensor instanceof Tensor,
+      () =>
+        `writeSafetensors: ${JSON.stringify(name)}: expected a Tensor, got ${Object.prototype.toString.call(tensor).slice(8, -1)}`,
+    );
     const { dtype } = tensor;
     check(
       isDType(dtype),
@@ -130,15 +144,15 @@ function checkWritable(tensors: ReadonlyMap<string, Tensor>): void {
 /**
  * Writes tensors of any device and layout. The file appears whole or not at all: it is written beside its place, flushed
  * to disk, then renamed.
- * @throws EngineError FILE when it cannot be written, BAD_ARGUMENT for a dtype that the format cannot hold; what stood
- * there before is untouched.
+ * @throws EngineError FILE when it cannot be written, BAD_ARGUMENT for a dtype that the format cannot hold and for names
+ * and metadata that are no text; what stood there before is untouched.
  */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): void {
-  checkWritable(tensors);
+  checkWritable(tensors, metadata);
   // Wide elements first keep every tensor aligned to its element.
   const order = [...tensors]
     .map(([name, tensor]) => ({ name, tensor, dtype: tensor.dtype, shape: tensor.shape }))

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
-import { EngineError } from "../errors.js";
+import { check, EngineError } from "../errors.js";
 
 /** Bytes that can be read from anywhere: a file, or memory. */
 export interface Source {
@@ -66,7 +66,13 @@ export function openFile(path: string): Source {
   };
 }
 
+/** @throws EngineError BAD_ARGUMENT for anything but a Uint8Array: a Buffer is one, an ArrayBuffer is not. */
 export function fromMemory(bytes: Uint8Array, name = "memory"): Source {
+  check(
+    bytes instanceof Uint8Array,
+    () =>
+      `expected a file's bytes as a Uint8Array, got ${Object.prototype.toString.call(bytes).slice(8, -1)}`,
+  );
   return {
     name,
     size: bytes.length,

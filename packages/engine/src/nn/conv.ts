@@ -31,11 +31,32 @@ export interface Conv2dConfig extends LayerOptions {
   readonly bias?: boolean | undefined;
 }
 
-export function pair(value: Pair): [number, number] {
-  return typeof value === "number" ? [value, value] : [value[0], value[1]];
+/** Height and width. @throws EngineError BAD_ARGUMENT, naming `what`, for anything but one or two numbers. */
+export function pair(value: Pair, what = "pair"): [number, number] {
+  if (typeof value === "number") return [value, value];
+  check(
+    Array.isArray(value) && value.length === 2 && value.every((size) => typeof size === "number"),
+    () => `${what}: expected a number or two, [height, width], got ${JSON.stringify(value)}`,
+  );
+  return [value[0], value[1]];
+}
+
+/** Refuses what cannot count `names`' channels or features before a tensor of that size is made. */
+export function checkCounts(layer: string, config: unknown, ...names: readonly string[]): void {
+  const given = (typeof config === "object" && config !== null ? config : {}) as Record<string, unknown>;
+  for (const name of names) {
+    const count = given[name];
+    check(
+      Number.isSafeInteger(count) && (count as number) >= 0,
+      () =>
+        `${layer}: expected ${name} to be a whole number, got ${String(count)}` +
+        (config === given ? "" : `; all settings go in one object, { ${names.join(", ")} }`),
+    );
+  }
 }
 
 function checkConfig(name: string, config: Conv2dConfig): void {
+  checkCounts(name, config, "inChannels", "outChannels");
   const { inChannels, outChannels, groups = 1 } = config;
   check(
     Number.isInteger(groups) && groups > 0 && inChannels % groups === 0 && outChannels % groups === 0,
@@ -55,7 +76,7 @@ export class Conv2d extends Layer {
     checkConfig("Conv2d", config);
     const { inChannels, outChannels, kernelSize, groups = 1, bias = true } = config;
     this.config = config;
-    const [height, width] = pair(kernelSize);
+    const [height, width] = pair(kernelSize, "Conv2d: kernelSize");
     const weight = empty([outChannels, inChannels / groups, height, width], config);
     const biases = bias ? empty([outChannels], config) : null;
     defaultInit_(weight, biases, (inChannels / groups) * height * width, config);
@@ -92,7 +113,7 @@ export class ConvTranspose2d extends Layer {
     checkConfig("ConvTranspose2d", config);
     const { inChannels, outChannels, kernelSize, groups = 1, bias = true } = config;
     this.config = config;
-    const [height, width] = pair(kernelSize);
+    const [height, width] = pair(kernelSize, "ConvTranspose2d: kernelSize");
     const weight = empty([inChannels, outChannels / groups, height, width], config);
     const biases = bias ? empty([outChannels], config) : null;
     defaultInit_(weight, biases, (outChannels / groups) * height * width, config);
@@ -129,6 +150,7 @@ export class Linear extends Layer {
 
   constructor(readonly config: LinearConfig) {
     super();
+    checkCounts("Linear", config, "inFeatures", "outFeatures");
     const { inFeatures, outFeatures, bias = true } = config;
     const weight = empty([outFeatures, inFeatures], config);
     const biases = bias ? empty([outFeatures], config) : null;

@@ -34,48 +34,56 @@ export function constant_(tensor: Tensor, value: number): Tensor {
   return noGrad(() => fillOp(tensor, value)) as Tensor;
 }
 
-/** Inputs and outputs of one unit of a weight [O, I, ...kernel]. */
-function fans(weight: Tensor): { in: number; out: number } {
+/** Inputs and outputs of one unit of a weight [O, I, ...kernel]; `what` wants to know. */
+function fans(what: string, weight: Tensor): { in: number; out: number } {
   const [outputs, inputs, ...kernel] = weight.shape;
   check(
     outputs !== undefined && inputs !== undefined,
-    () => `expected a weight of two or more dimensions, got [${weight.shape}]`,
+    () => `${what}: expected a weight of two or more dimensions, got [${weight.shape}]`,
   );
   const field = kernel.reduce((product, size) => product * size, 1);
   return { in: inputs * field, out: outputs * field };
 }
 
-function gain(options: KaimingOptions): number {
+const gains = ["relu", "leakyRelu", "linear"];
+
+function gain(what: string, options: KaimingOptions): number {
   const { nonlinearity = "leakyRelu", slope = 0 } = options;
+  check(
+    gains.includes(nonlinearity),
+    () => `${what}: expected nonlinearity ${gains.join(", ")}, got ${nonlinearity}`,
+  );
   if (nonlinearity === "linear") return 1;
   return nonlinearity === "relu" ? Math.SQRT2 : Math.sqrt(2 / (1 + slope * slope));
 }
 
-function kaimingDeviation(weight: Tensor, options: KaimingOptions): number {
+function kaimingDeviation(what: string, weight: Tensor, options: KaimingOptions): number {
   const { mode = "fanIn" } = options;
-  return gain(options) / Math.sqrt(mode === "fanIn" ? fans(weight).in : fans(weight).out);
+  check(mode === "fanIn" || mode === "fanOut", () => `${what}: expected mode fanIn or fanOut, got ${mode}`);
+  const fan = fans(what, weight);
+  return gain(what, options) / Math.sqrt(mode === "fanIn" ? fan.in : fan.out);
 }
 
 /** He et al. 2015, normal. */
 export function kaimingNormal_(weight: Tensor, options: KaimingOptions = {}): Tensor {
-  return normal_(weight, 0, kaimingDeviation(weight, options), options);
+  return normal_(weight, 0, kaimingDeviation("kaimingNormal_", weight, options), options);
 }
 
 /** He et al. 2015, uniform. */
 export function kaimingUniform_(weight: Tensor, options: KaimingOptions = {}): Tensor {
-  const bound = Math.sqrt(3) * kaimingDeviation(weight, options);
+  const bound = Math.sqrt(3) * kaimingDeviation("kaimingUniform_", weight, options);
   return uniform_(weight, -bound, bound, options);
 }
 
 /** Glorot and Bengio 2010, normal. */
 export function xavierNormal_(weight: Tensor, options: InitOptions = {}): Tensor {
-  const fan = fans(weight);
+  const fan = fans("xavierNormal_", weight);
   return normal_(weight, 0, Math.sqrt(2 / (fan.in + fan.out)), options);
 }
 
 /** Glorot and Bengio 2010, uniform. */
 export function xavierUniform_(weight: Tensor, options: InitOptions = {}): Tensor {
-  const fan = fans(weight);
+  const fan = fans("xavierUniform_", weight);
   const bound = Math.sqrt(6 / (fan.in + fan.out));
   return uniform_(weight, -bound, bound, options);
 }

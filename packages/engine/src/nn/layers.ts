@@ -1,4 +1,5 @@
 import { tensorOp } from "../door.js";
+import { check } from "../errors.js";
 import type { Tensor } from "../tensor.js";
 import { type Pair, pair } from "./conv.js";
 import { Layer } from "./layer.js";
@@ -62,6 +63,7 @@ export interface PoolConfig {
 export class MaxPool2d extends Layer {
   constructor(readonly config: PoolConfig) {
     super();
+    pair(config?.kernelSize, "MaxPool2d: kernelSize");
   }
 
   forward(x: Tensor): Tensor {
@@ -74,6 +76,7 @@ export class MaxPool2d extends Layer {
 export class AvgPool2d extends Layer {
   constructor(readonly config: PoolConfig) {
     super();
+    pair(config?.kernelSize, "AvgPool2d: kernelSize");
   }
 
   forward(x: Tensor): Tensor {
@@ -86,6 +89,7 @@ export class AvgPool2d extends Layer {
 export class AdaptiveAvgPool2d extends Layer {
   constructor(readonly size: Pair) {
     super();
+    pair(size, "AdaptiveAvgPool2d: size");
   }
 
   forward(x: Tensor): Tensor {
@@ -93,6 +97,7 @@ export class AdaptiveAvgPool2d extends Layer {
   }
 }
 
+/** Either `size` or `scaleFactor`. */
 export interface UpsampleConfig {
   readonly size?: Pair | undefined;
   readonly scaleFactor?: Pair | undefined;
@@ -104,6 +109,19 @@ export interface UpsampleConfig {
 export class Upsample extends Layer {
   constructor(readonly config: UpsampleConfig) {
     super();
+    const { size, scaleFactor, mode = "nearest", alignCorners = false } = config;
+    check(
+      mode === "nearest" || mode === "bilinear",
+      () => `Upsample: expected mode "nearest" or "bilinear", got ${JSON.stringify(mode)}`,
+    );
+    check(
+      mode === "bilinear" || !alignCorners,
+      () => 'Upsample: alignCorners needs mode "bilinear", got "nearest"',
+    );
+    check(
+      (size === undefined) !== (scaleFactor === undefined),
+      () => `Upsample: expected size or scaleFactor, got ${size === undefined ? "neither" : "both"}`,
+    );
   }
 
   forward(x: Tensor): Tensor {
@@ -138,6 +156,13 @@ export class Sequential<L extends readonly Layer[] = readonly Layer[]> extends L
 
   constructor(...layers: L) {
     super();
+    for (const [i, layer] of layers.entries()) {
+      check(
+        typeof layer?.forward === "function",
+        () =>
+          `Sequential: expected layers one by one, got ${Array.isArray(layer) ? "an array; spread it: new Sequential(...layers)" : `${layer} at ${i}`}`,
+      );
+    }
     this.layers = layers;
   }
 

@@ -3,7 +3,7 @@ import { op, tensorOp } from "../door.js";
 import { DTYPES, type DType } from "../dtype.js";
 import { check, EngineError } from "../errors.js";
 import { keep, scope } from "../scope.js";
-import type { Device, Tensor } from "../tensor.js";
+import { type Device, Tensor } from "../tensor.js";
 
 const copy_ = op("aten::copy_");
 const zero_ = op("aten::zero_");
@@ -14,6 +14,10 @@ abstract class Owned {
   #tensor: Tensor;
 
   constructor(tensor: Tensor) {
+    check(
+      tensor instanceof Tensor,
+      () => `${new.target.name}: expected a Tensor, got ${tensor === null ? "null" : typeof tensor}`,
+    );
     this.#tensor = keep(tensor);
   }
 
@@ -21,7 +25,7 @@ abstract class Owned {
     return this.#tensor;
   }
 
-  /** Takes another tensor's place; the one before is freed. */
+  /** Takes another tensor's place; the one before is freed. Whether it requires gradients is its own affair. */
   set tensor(next: Tensor) {
     if (next === this.#tensor) return;
     this.#tensor.free();
@@ -35,8 +39,13 @@ abstract class Owned {
 
 /** A tensor that an optimiser trains. */
 export class Parameter extends Owned {
+  /** @throws EngineError BAD_ARGUMENT for the result of a recorded operation: gradients would not stop at it. */
   constructor(tensor: Tensor, requiresGrad = true) {
     super(tensor);
+    check(
+      tensor.isLeaf,
+      () => "Parameter: expected a leaf, got the result of a recorded operation; detach() it first",
+    );
     tensor.requiresGrad = requiresGrad;
   }
 
@@ -70,11 +79,17 @@ export interface LoadReport {
   readonly missing: string[];
   /** Names of the dict that the module does not have. */
   readonly unexpected: string[];
-  /** "name: expected [2, 3], got [3]" */
+  /** "name: expected [2, 3], got [3]"; also for values that are no tensors. */
   readonly misshaped: string[];
 }
 
 export type StateDict = ReadonlyMap<string, Tensor>;
+
+/** What a value is, for messages. */
+function kindOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return value.constructor === Object ? "a plain object" : (value.constructor?.name ?? "an object");
+}
 
 function* children(value: unknown, name: string): Generator<[string, Module | Owned]> {
   if (value instanceof Module || value instanceof Owned) yield [name, value];
@@ -105,9 +120,15 @@ export abstract class Module {
     for (const [field, value] of Object.entries(this)) yield* children(value, names[field] ?? field);
   }
 
-  *#owned(prefix: string): Generator<[string, Owned]> {
+  *#owned(prefix: string, above: readonly Module[] = []): Generator<[string, Owned]> {
+    check(
+      !above.includes(this),
+      () =>
+        `${this.constructor.name}: ${prefix.slice(0, -1)} is a module above it; keep such references in #private fields`,
+    );
+    const path = [...above, this];
     for (const [name, member] of this.#members()) {
-      if (member instanceof Module) yield* member.#owned(name === "" ? prefix : `${prefix}${name}.`);
+      if (member instanceof Module) yield* member.#owned(name === "" ? prefix : `${prefix}${name}.`, path);
       else yield [prefix + name, member];
     }
   }
@@ -147,6 +168,10 @@ export abstract class Module {
   }
 
   #compare(dict: StateDict): LoadReport & { pairs: [Tensor, Tensor][] } {
+    check(
+      typeof dict?.get === "function" && typeof dict.keys === "function",
+      () => `${this.constructor.name}: expected a state dict, a Map of tensors by name, got ${kindOf(dict)}`,
+    );
     const own = new Map(this.#persistent());
     const pairs: [Tensor, Tensor][] = [];
     const report = {
@@ -158,10 +183,9 @@ export abstract class Module {
     for (const [name, member] of own) {
       const given = dict.get(name);
       if (given === undefined) report.missing.push(name);
-      else if (String(given.shape) !== String(member.shape)) {
-        report.misshaped.push(
-          `${name}: expected [${member.shape.join(", ")}], got [${given.shape.join(", ")}]`,
-        );
+      else if (!(given instanceof Tensor) || String(given.shape) !== String(member.shape)) {
+        const got = given instanceof Tensor ? `[${given.shape.join(", ")}]` : kindOf(given);
+        report.misshaped.push(`${name}: expected [${member.shape.join(", ")}], got ${got}`);
       } else {
         report.loaded.push(name);
         pairs.push([member.tensor, given]);
@@ -266,7 +290,8 @@ function move(member: Owned, dtype: DType | undefined, device: Device | undefine
   scope(() => {
     const { tensor } = member;
     const target = {
-      dtype: dtype !== undefined && DTYPES[tensor.dtype].float ? dtype : tensor.dtype,
+      // A complex dtype has no entry: it stays as whole numbers do.
+      dtype: dtype !== undefined && DTYPES[tensor.dtype]?.float ? dtype : tensor.dtype,
       device: device ?? tensor.device,
     };
     if (target.dtype === tensor.dtype && target.device === tensor.device) return;

@@ -3,7 +3,7 @@ import { op, tensorOp } from "../door.js";
 import { check } from "../errors.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
-import type { LayerOptions } from "./conv.js";
+import { checkCounts, type LayerOptions } from "./conv.js";
 import { Layer } from "./layer.js";
 import { Buffer, Parameter } from "./module.js";
 
@@ -34,6 +34,7 @@ export class BatchNorm2d extends Layer {
 
   constructor(readonly config: BatchNorm2dConfig) {
     super();
+    checkCounts("BatchNorm2d", config, "numFeatures");
     const { numFeatures, affine = true, trackRunningStats = true, device } = config;
     this.weight = affine ? new Parameter(ones([numFeatures], config)) : null;
     this.bias = affine ? new Parameter(zeros([numFeatures], config)) : null;
@@ -50,7 +51,7 @@ export class BatchNorm2d extends Layer {
     };
   }
 
-  /** @throws EngineError BAD_ARGUMENT in training when a channel has one value, which has no variance. */
+  /** @throws EngineError BAD_ARGUMENT when a channel has one value, which has no variance, to be normalised by. */
   forward(x: Tensor): Tensor {
     const { numFeatures, eps = 1e-5 } = this.config;
     const { shape } = x;
@@ -60,10 +61,10 @@ export class BatchNorm2d extends Layer {
     );
     const batch = this.training || this.runningMean === null;
     check(
-      !this.training || shape.reduce((product, size) => product * size, 1) !== numFeatures,
+      !batch || shape.reduce((product, size) => product * size, 1) !== numFeatures,
       () =>
-        `BatchNorm2d: expected more than one value a channel in training, got [${shape.join(", ")}]; ` +
-        "use a larger batch, or eval()",
+        `BatchNorm2d: expected more than one value a channel, got [${shape.join(", ")}]; use a larger batch` +
+        (this.runningMean === null ? "" : ", or eval()"),
     );
     const momentum = this.training ? this.#count() : 0;
     return batchNorm(
@@ -103,6 +104,7 @@ export class GroupNorm extends Layer {
 
   constructor(readonly config: GroupNormConfig) {
     super();
+    checkCounts("GroupNorm", config, "numGroups", "numChannels");
     const { numGroups, numChannels, affine = true } = config;
     check(
       numChannels % numGroups === 0,

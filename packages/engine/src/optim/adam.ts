@@ -31,19 +31,21 @@ export type AdamWOptions = AdamOptions;
  * p −= lr·m̂ / (√v̂ + eps).
  */
 export class Adam extends Optimizer<AdamOptions> {
+  /** @internal `decay`: the weight decay unless told. */
   constructor(
     params: readonly Parameter[] | readonly ParamGroup<AdamOptions>[],
     options: Partial<AdamOptions> = {},
+    decay = 0,
   ) {
-    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ...options });
+    super(params, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: decay }, options);
     const { name } = this.constructor;
     for (const { options: o } of this.groups) {
       check(o.lr >= 0, () => `${name}: expected lr >= 0, got ${o.lr}`);
       check(o.eps >= 0, () => `${name}: expected eps >= 0, got ${o.eps}`);
       check(o.weightDecay >= 0, () => `${name}: expected weightDecay >= 0, got ${o.weightDecay}`);
       check(
-        o.betas.every((beta) => beta >= 0 && beta < 1),
-        () => `${name}: expected betas in [0, 1), got ${o.betas}`,
+        o.betas.length === 2 && o.betas.every((beta) => beta >= 0 && beta < 1),
+        () => `${name}: expected two betas in [0, 1), got ${o.betas}`,
       );
     }
   }
@@ -97,7 +99,7 @@ export class AdamW extends Adam {
     params: readonly Parameter[] | readonly ParamGroup<AdamWOptions>[],
     options: Partial<AdamWOptions> = {},
   ) {
-    super(params, { weightDecay: 0.01, ...options });
+    super(params, options, 0.01);
   }
 
   protected override decay(

@@ -1,6 +1,6 @@
 import { noGrad } from "../autograd.js";
 import { op, tensorOp } from "../door.js";
-import { EngineError } from "../errors.js";
+import { check, EngineError } from "../errors.js";
 import type { Parameter } from "../nn/module.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
@@ -23,13 +23,22 @@ export interface ClipOptions {
   readonly errorIfNonfinite?: boolean | undefined;
 }
 
-/** Scales all gradients so that their joint norm is at most `maxNorm`. Returns the norm before. */
+/**
+ * Scales all gradients so that their joint norm is at most `maxNorm`. Returns the norm before. A norm that is not finite
+ * spreads: gradients become NaN or 0, so that it is noticed.
+ * @throws EngineError BAD_ARGUMENT for a `maxNorm` below 0 or NaN; OP_FAILED with `errorIfNonfinite`, gradients as they were.
+ */
 export function clipGradNorm_(
   params: readonly Parameter[],
   maxNorm: number,
   options: ClipOptions = {},
 ): number {
   const { normType = 2, errorIfNonfinite = false } = options;
+  check(maxNorm >= 0, () => `clipGradNorm_: expected maxNorm >= 0, got ${maxNorm}`);
+  check(
+    normType > 0,
+    () => `clipGradNorm_: expected normType > 0, Infinity for the largest, got ${normType}`,
+  );
   return noGrad(() =>
     scope(() => {
       const grads = gradients(params);
@@ -38,7 +47,10 @@ export function clipGradNorm_(
       const joined = stack(each.map((norm) => toCopy(norm, { dtype: "float64", device: "cpu" })));
       const total = vectorNorm(joined, normType).item();
       if (errorIfNonfinite && !Number.isFinite(total)) {
-        throw new EngineError("OP_FAILED", `clipGradNorm_: the gradients' norm is ${total}`);
+        throw new EngineError(
+          "OP_FAILED",
+          `clipGradNorm_: expected gradients of a finite norm, got ${total}; leave out this step, or lower the learning rate`,
+        );
       }
       const factor = maxNorm / (total + 1e-6);
       // NaN is no reason to leave gradients alone: scaled by it they show what happened.
@@ -48,7 +60,11 @@ export function clipGradNorm_(
   );
 }
 
-/** Limits every element of every gradient to [−limit, limit]. */
+/**
+ * Limits every element of every gradient to [−limit, limit].
+ * @throws EngineError BAD_ARGUMENT for a limit below 0 or NaN.
+ */
 export function clipGradValue_(params: readonly Parameter[], limit: number): void {
+  check(limit >= 0, () => `clipGradValue_: expected limit >= 0, got ${limit}`);
   noGrad(() => scope(() => gradients(params).forEach((gradient) => void clamp_(gradient, -limit, limit))));
 }

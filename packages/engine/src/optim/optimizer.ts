@@ -1,7 +1,7 @@
 import { noGrad } from "../autograd.js";
 import { tensorOp } from "../door.js";
-import { EngineError } from "../errors.js";
-import { type Parameter, zeroGradients } from "../nn/module.js";
+import { check, EngineError } from "../errors.js";
+import { Parameter, zeroGradients } from "../nn/module.js";
 import { keep, scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 
@@ -46,16 +46,32 @@ export abstract class Optimizer<O extends { lr: number }> {
   readonly groups: FilledGroup<O>[];
   /** State tensors by parameter, kept outside all scopes. */
   protected readonly state = new Map<Parameter, Record<string, Tensor>>();
+  /** The tensor that each parameter's state was made for. */
+  readonly #madeFor = new Map<Parameter, Tensor>();
 
-  protected constructor(params: readonly Parameter[] | readonly ParamGroup<O>[], defaults: O) {
+  /**
+   * `defaults` has every option; `options`, and those of groups, replace some.
+   * @throws EngineError BAD_ARGUMENT for options that are not among the defaults, and for no parameters or one twice.
+   */
+  protected constructor(
+    params: readonly Parameter[] | readonly ParamGroup<O>[],
+    defaults: O,
+    options: Partial<O> = {},
+  ) {
+    const { name } = this.constructor;
+    check(Array.isArray(params), () => `${name}: expected an array of parameters or groups`);
     const groups = isGroups<O>(params) ? params : [{ params }];
-    this.groups = groups.map(({ params: members, options }) => ({
-      params: members,
-      options: { ...defaults, ...options },
+    const common = filled(name, defaults, options);
+    this.groups = groups.map((group) => ({
+      params: group.params,
+      options: filled(name, common, group.options ?? {}),
     }));
     const all = this.groups.flatMap((group) => group.params);
-    if (all.length === 0)
-      throw new EngineError("BAD_ARGUMENT", `${this.constructor.name}: expected parameters, got none`);
+    check(
+      all.every((parameter) => parameter instanceof Parameter),
+      () => `${name}: expected parameters (nn.Parameter), as parameters() of a module gives them`,
+    );
+    if (all.length === 0) throw new EngineError("BAD_ARGUMENT", `${name}: expected parameters, got none`);
     if (new Set(all).size !== all.length) {
       throw new EngineError(
         "BAD_ARGUMENT",
@@ -71,6 +87,7 @@ export abstract class Optimizer<O extends { lr: number }> {
         for (const group of this.groups) {
           const active = group.params.filter((parameter) => parameter.tensor.grad !== null);
           for (const part of inParts(active)) {
+            for (const parameter of part) this.#follow(parameter);
             const grads = part.map((parameter) => parameter.tensor.grad as Tensor);
             scope(() => this.update(part, grads, group.options));
           }
@@ -92,14 +109,27 @@ export abstract class Optimizer<O extends { lr: number }> {
   free(): void {
     for (const held of this.state.values()) for (const tensor of Object.values(held)) tensor.free();
     this.state.clear();
+    this.#madeFor.clear();
   }
 
   /** A parameter's state tensor of that name, made by `make` when there is none yet. */
   protected remember(parameter: Parameter, name: string, make: () => Tensor): Tensor {
     const entries = this.state.get(parameter) ?? {};
     this.state.set(parameter, entries);
+    this.#madeFor.set(parameter, parameter.tensor);
     entries[name] ??= keep(make());
     return entries[name];
+  }
+
+  /** Takes the state of a parameter that {@link Module.to} moved to its dtype and device. */
+  #follow(parameter: Parameter): void {
+    const entries = this.state.get(parameter);
+    if (entries === undefined || this.#madeFor.get(parameter) === parameter.tensor) return;
+    for (const [name, tensor] of Object.entries(entries)) {
+      entries[name] = keep(copyFor({ parameter, name, tensor }));
+      tensor.free();
+    }
+    this.#madeFor.set(parameter, parameter.tensor);
   }
 
   stateDict(): OptimizerState<O> {
@@ -114,15 +144,30 @@ export abstract class Optimizer<O extends { lr: number }> {
 
   /**
    * Goes on from a saved state; the tensors are copied.
-   * @throws EngineError STATE_MISMATCH when the groups or the parameters are others.
+   * @throws EngineError STATE_MISMATCH when the groups, their options or the parameters are others; nothing is changed then.
    */
   loadStateDict(saved: OptimizerState<O>): void {
     const all = this.groups.flatMap((group) => group.params);
+    if (!Array.isArray(saved?.groups) || !(saved.tensors instanceof Map)) {
+      throw new EngineError(
+        "STATE_MISMATCH",
+        `${this.constructor.name}: expected a state of stateDict(), { groups: [...], tensors: Map }`,
+      );
+    }
     if (saved.groups.length !== this.groups.length) {
       throw new EngineError(
         "STATE_MISMATCH",
         `expected ${this.groups.length} parameter groups, got ${saved.groups.length}`,
       );
+    }
+    for (const [i, options] of saved.groups.entries()) {
+      const [expected, got] = [this.groups[i]?.options, options].map((o) => Object.keys(o ?? {}).sort());
+      if (String(expected) !== String(got)) {
+        throw new EngineError(
+          "STATE_MISMATCH",
+          `${this.constructor.name}: expected a state with the options ${expected?.join(", ")}, got ${got?.join(", ")}`,
+        );
+      }
     }
     const entries = [...saved.tensors].map(([key, tensor]) => {
       const [index, name] = key.split(".", 2) as [string, string | undefined];
@@ -164,9 +209,22 @@ function copyFor({ parameter, name, tensor }: StateEntry): Tensor {
   return noGrad(() => copyOf(tensor, { dtype, device }));
 }
 
+/** Replaces some of the options; `undefined` leaves one as it was. */
+function filled<O extends object>(optimizer: string, before: O, changes: Partial<O>): O {
+  const result = { ...before };
+  for (const [name, value] of Object.entries(changes)) {
+    check(
+      Object.hasOwn(before, name),
+      () => `${optimizer}: no option "${name}"; it has: ${Object.keys(before).join(", ")}`,
+    );
+    if (value !== undefined) result[name as keyof O] = value as O[keyof O];
+  }
+  return result;
+}
+
 function isGroups<O>(
   params: readonly Parameter[] | readonly ParamGroup<O>[],
 ): params is readonly ParamGroup<O>[] {
   const [first] = params;
-  return first !== undefined && "params" in first;
+  return typeof first === "object" && first !== null && "params" in first;
 }

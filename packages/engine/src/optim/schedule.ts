@@ -42,7 +42,10 @@ export interface SchedulerState {
   readonly base: readonly number[];
 }
 
-/** Sets learning rates by a schedule; remembers the base rates. */
+/**
+ * Sets learning rates by a schedule; remembers the base rates.
+ * Throws EngineError BAD_ARGUMENT where the schedule gives no finite factor from 0.
+ */
 export class Scheduler {
   #base: number[];
   #step = 0;
@@ -69,8 +72,12 @@ export class Scheduler {
     this.goTo(this.#step + 1);
   }
 
-  /** Goes on from a saved step. */
+  /** Goes on from a saved step. @throws EngineError BAD_ARGUMENT unless it is a whole number from 0. */
   goTo(step: number): void {
+    check(
+      Number.isSafeInteger(step) && step >= 0,
+      () => `Scheduler: expected a step from 0, a whole number, got ${step}`,
+    );
     this.#step = step;
     this.#apply();
   }
@@ -81,9 +88,15 @@ export class Scheduler {
 
   /**
    * Goes on from a saved state, whatever the optimiser's rates are now.
-   * @throws EngineError STATE_MISMATCH when it was saved with another number of groups.
+   * @throws EngineError STATE_MISMATCH when it was saved with another number of groups, or by no scheduler.
    */
   loadStateDict(state: SchedulerState): void {
+    if (!Number.isSafeInteger(state?.step) || state.step < 0 || !state.base?.every?.(Number.isFinite)) {
+      throw new EngineError(
+        "STATE_MISMATCH",
+        "Scheduler: expected a state of stateDict(), { step: a whole number, base: [rates] }",
+      );
+    }
     if (state.base.length !== this.#base.length) {
       throw new EngineError(
         "STATE_MISMATCH",
@@ -95,8 +108,14 @@ export class Scheduler {
   }
 
   #apply(): void {
+    const factor = this.schedule(this.#step);
+    // NaN would reach every weight at the next step of the optimiser.
+    check(
+      Number.isFinite(factor) && factor >= 0,
+      () => `Scheduler: expected the schedule to give a finite factor >= 0, got ${factor} at ${this.#step}`,
+    );
     for (const [i, group] of this.optimizer.groups.entries()) {
-      group.options.lr = (this.#base[i] as number) * this.schedule(this.#step);
+      group.options.lr = (this.#base[i] as number) * factor;
     }
   }
 }

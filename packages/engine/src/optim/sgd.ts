@@ -26,10 +26,12 @@ export class SGD extends Optimizer<SGDOptions> {
     params: readonly Parameter[] | readonly ParamGroup<SGDOptions>[],
     options: Partial<SGDOptions> & { lr: number },
   ) {
-    super(params, { momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, ...options });
+    const { lr } = options ?? {};
+    super(params, { lr, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false } as SGDOptions, options);
     for (const { options: o } of this.groups) {
       check(o.lr >= 0, () => `SGD: expected lr >= 0, got ${o.lr}`);
       check(o.momentum >= 0, () => `SGD: expected momentum >= 0, got ${o.momentum}`);
+      check(Number.isFinite(o.dampening), () => `SGD: expected a finite dampening, got ${o.dampening}`);
       check(o.weightDecay >= 0, () => `SGD: expected weightDecay >= 0, got ${o.weightDecay}`);
       check(
         !o.nesterov || (o.momentum > 0 && o.dampening === 0),

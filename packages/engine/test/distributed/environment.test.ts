@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { describe, expect, test } from "vitest";
 import { placeOf } from "../../src/distributed/environment.js";
 import { init, initSync, isAvailable } from "../../src/distributed/index.js";
@@ -44,8 +45,9 @@ describe("where a process stands", () => {
 
   test("torchrun's store and restarts, and Gloo's interfaces", () => {
     const more = { TORCHELASTIC_USE_AGENT_STORE: "True", TORCHELASTIC_RESTART_COUNT: "2" };
-    const place = placeOf({ env: { ...env, ...more, GLOO_SOCKET_IFNAME: "eth0,eth1" } });
-    expect(place).toMatchObject({ launcherServes: true, restart: "2", interfaces: ["eth0", "eth1"] });
+    const names = Object.keys(networkInterfaces());
+    const place = placeOf({ env: { ...env, ...more, GLOO_SOCKET_IFNAME: names.join(",") } });
+    expect(place).toMatchObject({ launcherServes: true, restart: "2", interfaces: names });
   });
 
   test.each(["MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"])("names %s when it is missing", (name) => {
@@ -63,6 +65,7 @@ describe("where a process stands", () => {
     ["MASTER_PORT", "65536", /expected MASTER_PORT .*got "65536"/],
     ["MASTER_PORT", "http", /expected MASTER_PORT .*got "http"/],
     ["MASTER_ADDR", "a b", /expected MASTER_ADDR .*got "a b"/],
+    ["GLOO_SOCKET_IFNAME", "none0", /expected GLOO_SOCKET_IFNAME .*got "none0"/],
     ["LOCAL_RANK", "4", /expected LOCAL_RANK .*got "4"/],
   ])("refuses %s=%s", (name, value, message) => {
     expect(() => placeOf({ env: { ...env, [name]: value } })).toThrow(message);

@@ -151,6 +151,7 @@ describe("wrong use", () => {
         bool: { code: "BAD_ARGUMENT", message: expect.stringMatching(/bool; use "max" for any/) },
         root: { code: "BAD_ARGUMENT", message: expect.stringMatching(/root from 0 to 1, got 2/) },
         tensor: { code: "BAD_ARGUMENT", message: expect.stringMatching(/expected a tensor/) },
+        list: { code: "BAD_ARGUMENT", message: expect.stringMatching(/expected an array of tensors/) },
         bucket: { code: "BAD_ARGUMENT", message: expect.stringMatching(/bucketBytes above 0/) },
         twice: { code: "DISTRIBUTED", message: expect.stringMatching(/already has a process group/) },
         after: { code: "DISTRIBUTED", message: expect.stringMatching(/has been destroyed/) },

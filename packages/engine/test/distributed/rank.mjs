@@ -164,6 +164,7 @@ const scenarios = {
       bool: await failure(() => group.allReduce(tensor([true], { dtype: "bool" }))),
       root: await failure(() => group.broadcast(ones([1]), 2)),
       tensor: await failure(() => group.broadcast([1, 2])),
+      list: await failure(() => group.allReduceCoalesced(ones([1]))),
       bucket: await failure(() => group.allReduceCoalesced([ones([1])], { bucketBytes: 0 })),
       twice: await failure(() => distributed.init({ timeout })),
     });

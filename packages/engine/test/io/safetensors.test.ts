@@ -1,5 +1,7 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -201,6 +203,42 @@ describe("malformed files are refused, and the message says why", () => {
     expect(() => io.readSafetensors(join(folder, "none"))).toThrow(expect.objectContaining({ code: "FILE" }));
     expect(() => io.readSafetensors(folder)).toThrow(/expected a file/);
   });
+});
+
+describe("a write is refused, and nothing is left", () => {
+  const one = (): Map<string, Tensor> => new Map([["a", ones([1])]]);
+
+  test.each([
+    [
+      "metadata that is no text",
+      () => [one(), new Map([["epoch", 3]])],
+      /metadata of text, got number for "epoch"/,
+    ],
+    ["metadata that is no Map", () => [one(), { epoch: "3" }], /a Map of metadata/],
+    ["tensors that are no Map", () => [{ a: ones([1]) }], /expected a Map of tensors/],
+    ["a name that is no text", () => [new Map([[1, ones([1])]])], /names of text, got 1/],
+    ["a value that is no tensor", () => [new Map([["a", [1, 2]]])], /"a": expected a Tensor, got Array/],
+  ] as const)("of %s", (_name, given, message) => {
+    const path = join(folder, "refused");
+    const write = io.writeSafetensors as (path: string, ...given: readonly unknown[]) => void;
+    expect(() => write(path, ...given())).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(() => write(path, ...given())).toThrow(message);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test.runIf(process.platform !== "win32")("over what is no file, which stays what it is", () => {
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    for (const path of [pipe, folder])
+      expect(() => io.writeSafetensors(path, one())).toThrow(/expected a file, got a folder, device or pipe/);
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+  });
+});
+
+test("bytes in memory that are no Uint8Array are refused", () => {
+  const wrong = new ArrayBuffer(8) as never;
+  for (const parse of [io.parseSafetensors, io.parsePyTorch])
+    expect(() => parse(wrong)).toThrow(/bytes as a Uint8Array, got ArrayBuffer/);
 });
 
 test("20,000 mutations give the tensors or an EngineError, and nothing leaks", () => {

@@ -189,3 +189,81 @@ describe("first weights", () => {
     expect(() => nn.init.biasByPriorProbability_(zeros([1]), 1)).toThrow(/between 0 and 1/);
   });
 });
+
+describe("misuse is told in one line", () => {
+  const layer = new nn.Linear({ inFeatures: 2, outFeatures: 1 });
+
+  test("of state dicts: no Map, and values that are no tensors", () => {
+    const dict = { weight: zeros([1, 2]), bias: zeros([1]) };
+    expect(() => layer.loadStateDict(dict as never)).toThrow(/Map of tensors by name, got a plain object/);
+    expect(() => layer.loadPartial(null as never)).toThrow(/Map of tensors by name, got null/);
+    const mixed = new Map<string, unknown>([
+      ["weight", [[1, 2]]],
+      ["bias", zeros([1])],
+    ]);
+    expect(() => layer.loadStateDict(mixed as never)).toThrow(/weight: expected \[1, 2\], got Array/);
+    expect(layer.loadPartial(mixed as never)).toMatchObject({ loaded: ["bias"], missing: [] });
+  });
+
+  test("of parameters: gradients would not stop at a recorded result", () => {
+    const x = ones([2], { requiresGrad: true });
+    expect(() => new nn.Parameter(x.mul(2))).toThrow(/expected a leaf.*detach\(\)/);
+    expect(new nn.Parameter(x.mul(2).detach()).tensor.isLeaf).toBe(true);
+    expect(() => new nn.Buffer(3 as never)).toThrow(/Buffer: expected a Tensor, got number/);
+  });
+
+  test("of modules that lead back to themselves", () => {
+    class Child extends nn.Module {
+      constructor(readonly parent: nn.Module) {
+        super();
+      }
+    }
+    class Parent extends nn.Module {
+      readonly child = new Child(this);
+    }
+    expect(() => new Parent().parameters()).toThrow(/child\.parent is a module above it; .*#private/);
+  });
+
+  test("of sizes and settings in PyTorch's positional form", () => {
+    const loose = nn as unknown as Record<string, new (...settings: unknown[]) => nn.Layer>;
+    const make =
+      (name: string, ...settings: unknown[]) =>
+      () =>
+        new (loose[name] as new (...settings: unknown[]) => nn.Layer)(...settings);
+    expect(make("Linear", 2, 3)).toThrow(
+      /Linear: expected inFeatures to be a whole number, got undefined; all settings go in one object/,
+    );
+    expect(make("Conv2d", { inChannels: 1, outChannels: 1 })).toThrow(/kernelSize: expected a number or two/);
+    expect(make("MaxPool2d", 2)).toThrow(/MaxPool2d: kernelSize: expected a number or two/);
+    expect(make("Sequential", [new nn.ReLU()])).toThrow(/spread it/);
+    expect(make("Upsample", {})).toThrow(/size or scaleFactor, got neither/);
+    expect(make("Upsample", { size: 4, scaleFactor: 2 })).toThrow(/size or scaleFactor, got both/);
+    expect(make("Upsample", { scaleFactor: 2, mode: "bicubic" })).toThrow(
+      /"nearest" or "bilinear", got "bicubic"/,
+    );
+    expect(make("Upsample", { scaleFactor: 2, alignCorners: true })).toThrow(
+      /alignCorners needs mode "bilinear"/,
+    );
+    expect(() => nn.init.kaimingNormal_(ones([2, 2]), { mode: "fan_out" as never })).toThrow(
+      /kaimingNormal_: expected mode fanIn or fanOut, got fan_out/,
+    );
+    expect(() => nn.init.xavierUniform_(ones([2]))).toThrow(/xavierUniform_: expected a weight of two/);
+  });
+});
+
+test("to leaves complex buffers as they are", () => {
+  class Spectrum extends nn.Module {
+    readonly phase = new nn.Buffer(tensorOp("aten::complex")(ones([2]), ones([2])));
+    readonly weight = new nn.Parameter(ones([2]));
+  }
+  const { phase, weight } = new Spectrum().to({ dtype: "bfloat16" });
+  expect([phase.tensor.dtype, weight.tensor.dtype]).toEqual(["complex64", "bfloat16"]);
+});
+
+test("one value a channel has no statistics, in evaluation without running ones neither", () => {
+  const bn = new nn.BatchNorm2d({ numFeatures: 2, trackRunningStats: false }).eval();
+  expect(() => bn.forward(ones([1, 2, 1, 1]))).toThrow(/more than one value a channel.*use a larger batch$/);
+  expect(new nn.BatchNorm2d({ numFeatures: 2 }).eval().forward(ones([1, 2, 1, 1])).shape).toEqual([
+    1, 2, 1, 1,
+  ]);
+});

@@ -164,7 +164,7 @@ describe("gradients are clipped", () => {
     optim.clipGradValue_(params, 2);
     expect(params[1]?.grad?.tolist()).toEqual([2]);
     (params[1] as nn.Parameter).tensor.grad = tensor([Number.NaN]);
-    expect(() => optim.clipGradNorm_(params, 1, { errorIfNonfinite: true })).toThrow(/norm is NaN/);
+    expect(() => optim.clipGradNorm_(params, 1, { errorIfNonfinite: true })).toThrow(/finite norm, got NaN/);
   });
 });
 
@@ -174,4 +174,30 @@ test("wrong options and parameters are refused", () => {
   expect(() => new optim.SGD([p, p], { lr: 1 })).toThrow(/appears twice/);
   expect(() => new optim.SGD([p], { lr: -1 })).toThrow(/lr >= 0, got -1/);
   expect(() => new optim.SGD([p], { lr: 1, nesterov: true })).toThrow(/Nesterov needs momentum/);
+  expect(() => new optim.SGD([ones([1])] as never, { lr: 1 })).toThrow(
+    /expected parameters \(nn\.Parameter\)/,
+  );
+  expect(() => new optim.SGD(p as never, { lr: 1 })).toThrow(/expected an array of parameters/);
+  expect(() => new optim.SGD([p], { lr: 1, weight_decay: 1 } as never)).toThrow(
+    /no option "weight_decay"; it has: lr, momentum/,
+  );
+  expect(() => new optim.SGD([p], { lr: 1, dampening: Number.NaN })).toThrow(/finite dampening, got NaN/);
+  expect(() => new optim.Adam([p], { betas: [0.9] as never })).toThrow(/two betas/);
+  expect(() => optim.clipGradNorm_([p], Number.NaN)).toThrow(/maxNorm >= 0, got NaN/);
+  expect(() => optim.clipGradNorm_([p], 1, { normType: 0 })).toThrow(/normType > 0/);
+  expect(() => optim.clipGradValue_([p], -1)).toThrow(/limit >= 0, got -1/);
+});
+
+test("options that are undefined take their defaults, in groups those of the optimiser", () => {
+  const p = new nn.Parameter(ones([1]));
+  const group = { params: [p], options: { momentum: undefined } };
+  const sgd = new optim.SGD([group], { lr: 1, momentum: 0.5, dampening: undefined });
+  expect(sgd.groups[0]?.options).toEqual({
+    lr: 1,
+    momentum: 0.5,
+    dampening: 0,
+    weightDecay: 0,
+    nesterov: false,
+  });
+  expect(new optim.AdamW([p], { weightDecay: undefined }).groups[0]?.options.weightDecay).toBe(0.01);
 });

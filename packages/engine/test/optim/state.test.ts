@@ -52,6 +52,33 @@ describe("optimiser state", () => {
     expect(() => sgd.loadStateDict({ groups: [], tensors })).toThrow(/expected 1 parameter groups, got 0/);
   });
 
+  test("of another optimiser, or no state at all, is refused", () => {
+    const params = [parameter([1, 2])];
+    const adam = new optim.Adam(params);
+    push(params, adam);
+    const sgd = new optim.SGD(params, { lr: 0.1, momentum: 0.9 });
+    expect(() => sgd.loadStateDict(adam.stateDict() as never)).toThrow(
+      /SGD: expected a state with the options dampening, lr, .*, got betas, eps, lr, weightDecay/,
+    );
+    expect(() => sgd.loadStateDict(JSON.parse(JSON.stringify(sgd.stateDict())))).toThrow(/tensors: Map/);
+    expect(sgd.groups[0]?.options.momentum).toBe(0.9);
+  });
+
+  test.each(["SGD", "Adam", "AdamW"] as const)("of %s follows a module to another dtype", (kind) => {
+    const layer = new nn.Linear({ inFeatures: 2, outFeatures: 1, bias: false });
+    const optimizer =
+      kind === "SGD"
+        ? new optim.SGD(layer.parameters(), { lr: 0.1, momentum: 0.9 })
+        : new optim[kind](layer.parameters());
+    push(layer.parameters(), optimizer);
+    const before = liveTensors().tensors;
+    layer.to({ dtype: "bfloat16" });
+    push(layer.parameters(), optimizer);
+    const { tensors } = optimizer.stateDict();
+    expect(tensors.get(kind === "SGD" ? "0.momentum" : "0.mean")?.dtype).toBe("bfloat16");
+    expect(liveTensors().tensors).toBe(before);
+  });
+
   test("outlives the scope of the step, and free gives it back", () => {
     const params = [parameter([1, 2])];
     const adamw = new optim.AdamW(params);
@@ -112,6 +139,14 @@ describe("schedulers", () => {
     expect(seen.map(([, second]) => second)).toEqual(
       [0.1, 0.1, 0.05, 0.05, 0.025].map((v) => expect.closeTo(v, 12)),
     );
+  });
+
+  test("refuse what would make the rates NaN", () => {
+    expect(() => new optim.Scheduler(rated(1), () => Number.NaN)).toThrow(/finite factor >= 0, got NaN at 0/);
+    const scheduler = new optim.Scheduler(rated(1), optim.stepSchedule(2));
+    expect(() => scheduler.goTo(-1)).toThrow(/a step from 0, a whole number, got -1/);
+    expect(() => scheduler.loadStateDict({} as never)).toThrow(/expected a state of stateDict/);
+    expect(scheduler.rates).toEqual([1]);
   });
 
   test("resume after the optimiser's own rates were restored", () => {

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { archiveFor, knownChecksums } from "../../setup/archives.mjs";
 import { fetchLibtorch, needSpace } from "../../setup/fetch.mjs";
@@ -202,5 +204,53 @@ describe("fetching", () => {
       /the archive needs 2\.50 GB, but .* has 1\.20 GB free.*--dir/,
     );
     expect(() => needSpace(folder(), 1, "the archive")).not.toThrow();
+  });
+
+  test("a folder that cannot receive it is named, before anything is asked of the server", async () => {
+    const taken = join(cache, "taken");
+    writeFileSync(taken, "a file, no folder");
+    await expect(fetchLibtorch({ ...options(), dir: join(taken, "below") })).rejects.toThrow(
+      /taken.below cannot receive the download: .*--dir, or the variable SEPC_CACHE, names another folder/,
+    );
+    expect(server.requests).toEqual([]);
+  });
+
+  test("a file that cannot be written is not taken for a broken connection", async () => {
+    mkdirSync(join(folder(), `${file}.part`), { recursive: true });
+    await expect(fetchLibtorch(options())).rejects.toThrow(/\.part cannot be written/);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test("a proxy that Node passes by is told of when nothing comes", async () => {
+    vi.stubEnv("HTTPS_PROXY", "http://127.0.0.1:1");
+    vi.stubEnv("NODE_USE_ENV_PROXY", "");
+    server.habits = { status: 500 };
+    await expect(fetchLibtorch(options())).rejects.toThrow(/HTTPS_PROXY is set.*NODE_USE_ENV_PROXY=1/);
+  });
+});
+
+describe("the command line", () => {
+  const cli = (...args: string[]): string => {
+    const script = fileURLToPath(new URL("../../setup/cli.mjs", import.meta.url));
+    const { status, stderr, stdout } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8" });
+    return `${status}: ${stdout}${stderr}`;
+  };
+
+  test("has every option that messages speak of", () => {
+    const help = cli("setup", "--help");
+    for (const option of [
+      "--cpu",
+      "--cuda",
+      "--libtorch",
+      "--dir",
+      "--mirror",
+      "--archive",
+      "--sha256",
+      "--no-verify",
+    ])
+      expect(help).toContain(option);
+    expect(cli("setup", "--archive", join(cache, "none.zip"))).toMatch(/^1: --archive: there is no file/);
+    expect(cli("setup", "--cpu", "--cuda", "cu130")).toMatch(/^1: --cpu and --cuda: choose one/);
+    expect(cli("setup", "--gpu")).toMatch(/^1: Unknown option '--gpu'[\s\S]*usage:/);
   });
 });
