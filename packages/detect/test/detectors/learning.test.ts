@@ -2,13 +2,14 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { backward, io, manualSeed, optim, rand, scope } from "@sepc/engine";
+import { backward, fromTypedArray, io, manualSeed, optim, rand, scope } from "@sepc/engine";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   buildDetector,
   type DetectorConfig,
   detectorNames,
   parseDetector,
+  type Truth,
 } from "../../src/detectors/index.js";
 import { TOWERS, type TowerName } from "../../src/presets/index.js";
 import { predict } from "../../src/train/predict.js";
