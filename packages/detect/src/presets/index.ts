@@ -131,6 +131,11 @@ function paperPreset(
   };
 }
 
+/** Where the best settings for few pictures are not the paper's: the improved FCOS does not starve small objects. */
+const SMALL: Partial<Record<DetectorName, object>> = {
+  fcos: { centerRadius: 1.5, normalised: true, centernessOnBox: true, boxLoss: "giou" },
+};
+
 /** For a few hundred pictures and a processor: a narrow ResNet-18 with normalised towers, from scratch. */
 function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
   const choice = TOWERS[tower];
@@ -141,6 +146,7 @@ function smallPreset(detector: DetectorName, tower: TowerName): RunConfigInput {
       neck: { channels: 64 },
       tower: { norm: "integrated", ...choice, depth: 2 },
       postprocess: { scoreThreshold: 0.05 },
+      ...SMALL[detector],
     } as never,
     input: { scales: [[480, 480]], photometric: 0.5, crop: 0.3 },
     schedule: {
