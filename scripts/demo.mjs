@@ -31,7 +31,7 @@ runMain(async () => {
     await sepc(["data", "synth", "--out", data, "--images", "900", ...size, ...kinds]);
   }
   say("\n2. Training: RetinaNet with SEPC-lite, small, about three minutes on two cores");
-  await sepc(["train", "--preset", "retinanet_demo_sepc-lite", "--data", data, "--out", run]);
+  await sepc(["train", "--preset", "retinanet_demo_sepc-lite", "--data", data, "--out", run, "--overwrite"]);
   say("\n3. Detection on pictures that it has not seen");
   const pictures = readdirSync(join(data, "val"))
     .slice(0, 12)

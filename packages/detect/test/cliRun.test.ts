@@ -101,7 +101,11 @@ test("--overfit trains and validates on the same few pictures", async () => {
   const data = ["--data", at("data"), "--out", at("few"), "--overfit", "4"];
   const run = await sepc("train", "--preset", "retinanet_small_fpn", ...data, ...small, "--no-report");
   expect(run, run.err).toMatchObject({ code: 0, err: expect.stringContaining("2 steps") });
-  const much = await sepc("train", "--preset", "retinanet_small_fpn", ...data.slice(0, -1), "99", ...small);
+  const again = await sepc("train", "--preset", "retinanet_small_fpn", ...data, ...small, "--no-report");
+  expect([again.code, again.err]).toEqual([1, expect.stringMatching(/run already; .*--resume.*--overwrite/)]);
+  const much = await sepc(
+    ...["train", "--preset", "retinanet_small_fpn", ...data.slice(0, -1), "99", ...small, "--overwrite"],
+  );
   expect([much.code, much.err]).toEqual([1, expect.stringMatching(/--overfit: expected up to \d+/)]);
 }, 300_000);
 

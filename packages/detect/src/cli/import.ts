@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, scope } from "@sepc/engine";
 import type { Command } from "commander";
@@ -7,6 +7,7 @@ import { preset } from "../presets/index.js";
 import { saveCheckpoint } from "../train/checkpoint.js";
 import { parseRunConfig, type RunConfig, withSetting } from "../train/config.js";
 import { type Fit, type ForeignCheckpoint, loadForeign, readForeign } from "../train/foreign.js";
+import { refuseTaken } from "../train/runFolder.js";
 import { classesOf } from "./import/classes.js";
 import { presetsLike, recognise } from "./import/recognise.js";
 import { refuseMisfit, refuseOtherDetector, refuseOtherVersion, some } from "./import/refuse.js";
@@ -79,12 +80,6 @@ function configOf(name: string, set: readonly string[]): RunConfig {
   return parseRunConfig(raw, `preset ${name}`);
 }
 
-function refuseRun(out: string): void {
-  const taken = ["best.safetensors", "last.safetensors"].find((name) => existsSync(join(out, name)));
-  if (taken === undefined) return;
-  throw new EngineError("FILE", `--out ${out}: there is a run already (${taken}); name another folder`);
-}
-
 /** best.safetensors, config.json and import.json. */
 function writeRun(
   network: DetectorNetwork,
@@ -109,7 +104,7 @@ function writeRun(
 
 /** Reads, compares and writes. */
 function importCheckpoint(file: string, { out, set, ...options }: ImportArguments): ImportReport {
-  refuseRun(out);
+  refuseTaken(out, "name another folder by --out");
   const checkpoint = readForeign(file);
   refuseOtherVersion(checkpoint, set);
   const name = presetOf(checkpoint, options.preset);

@@ -13,6 +13,7 @@ export interface TrainArguments {
   readonly weights?: string;
   readonly set: readonly string[];
   readonly overfit?: number;
+  readonly overwrite: boolean;
   readonly resume: boolean;
   readonly device?: string;
   readonly json: boolean;
@@ -61,6 +62,7 @@ export function define(command: Command): void {
       pictures,
     )
     .option("--resume", "go on from the run in --out", false)
+    .option("--overwrite", "take the place of the run in --out", false)
     .option("--device <name>", "cpu, cuda or cuda:N; what is there unless told")
     .option("--no-report", "do not write report.html")
     .option("--json", "print the result as JSON", false)

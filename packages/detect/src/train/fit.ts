@@ -7,6 +7,7 @@ import { type Checkpoint, type Progress, saveCheckpoint } from "./checkpoint.js"
 import type { RunConfig } from "./config.js";
 import { Ema } from "./ema.js";
 import { RunLog } from "./log.js";
+import { clearRun, refuseTaken } from "./runFolder.js";
 import { buildOptimizer, buildSchedule } from "./schedule.js";
 import { type StepResult, trainStep } from "./step.js";
 
@@ -39,6 +40,8 @@ export interface FitOptions {
   readonly device?: Device | undefined;
   /** From here, to the same bits as an uninterrupted run. */
   readonly resume?: Checkpoint | undefined;
+  /** Takes the place of a run that the folder holds. */
+  readonly overwrite?: boolean | undefined;
   /** Called with the network in evaluation mode (and its running means in place, where kept). */
   readonly evaluate?: (() => Promise<Evaluation>) | undefined;
   readonly onStep?: ((report: StepReport) => void) | undefined;
@@ -68,14 +71,18 @@ class Run {
   waited = 0;
 
   constructor(readonly options: FitOptions) {
-    const { detector, config, loader, folder, resume } = options;
+    const { detector, config, loader, folder, resume, overwrite = false } = options;
     mkdirSync(folder, { recursive: true });
+    if (resume === undefined) {
+      if (!overwrite) refuseTaken(folder, "resume it, overwrite it, or name another folder");
+      clearRun(folder);
+    }
     this.optimizer = buildOptimizer(config.schedule, detector);
     this.scheduler = new optim.Scheduler(this.optimizer, buildSchedule(config.schedule, loader.length));
     this.ema = config.schedule.ema === null ? null : new Ema(detector, config.schedule.ema);
     if (resume !== undefined) this.#restore(resume);
     for (const name of ["last.safetensors", "best.safetensors"]) io.removeLeftovers(join(folder, name));
-    this.log = new RunLog(folder);
+    this.log = new RunLog(folder, this.progress.step);
     const resolved = JSON.stringify({ ...config, classes: options.classes }, null, 2);
     io.writeAtomically(join(folder, "config.json"), (write) => write(Buffer.from(`${resolved}\n`)));
   }
@@ -180,7 +187,8 @@ class Run {
 /**
  * Trains a detector. `last.safetensors` is written after each epoch and at the end, `best.safetensors` at each best
  * validation; both appear whole or not at all.
- * @throws TrainingDiverged when the loss is not finite; the last checkpoint stays.
+ * @throws TrainingDiverged when the loss is not finite; the last checkpoint stays. EngineError FILE when the folder
+ *   holds another run, and neither `resume` nor `overwrite` says what is to become of it.
  */
 export async function fit(options: FitOptions): Promise<FitResult> {
   const { config, detector, signal } = options;

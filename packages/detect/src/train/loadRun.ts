@@ -1,9 +1,9 @@
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { type Device, EngineError } from "@sepc/engine";
 import { buildDetector, type DetectorNetwork } from "../detectors/index.js";
 import { loadCheckpoint } from "./checkpoint.js";
 import { parseRunConfig, type RunConfig } from "./config.js";
+import { checkpointIn } from "./runFolder.js";
 
 /** A trained network, ready for use. */
 export interface TrainedRun {
@@ -16,9 +16,7 @@ export interface TrainedRun {
 /** The checkpoint of a run: the best, else the last; or the file itself. */
 function checkpointOf(path: string): string {
   if (existsSync(path) && statSync(path).isFile()) return path;
-  const found = ["best.safetensors", "last.safetensors"]
-    .map((name) => join(path, name))
-    .find((file) => existsSync(file));
+  const found = checkpointIn(path);
   if (found !== undefined) return found;
   throw new EngineError(
     "FILE",

@@ -1,7 +1,7 @@
-import { appendFileSync, closeSync, openSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { EngineError } from "@sepc/engine";
+import { EngineError, io } from "@sepc/engine";
 
 /** One line of log.jsonl. */
 export type LogEntry = Readonly<Record<string, number | string | boolean | null>> & { readonly kind: string };
@@ -88,13 +88,32 @@ export class TensorBoardWriter {
   }
 }
 
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step: number }).step;
+  } catch {
+    // Cut short by whatever ended the run.
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Drops the lines of later steps. */
+function cutAfter(file: string, step: number): void {
+  const lines = readFileSync(file, "utf8").split("\n");
+  const kept = lines.filter((line) => line !== "" && stepOf(line) <= step);
+  if (kept.length === lines.length - 1) return;
+  io.writeAtomically(file, (write) => write(Buffer.from(kept.map((line) => `${line}\n`).join(""))));
+}
+
 /** A run's log: JSON lines for scripts, events for TensorBoard. */
 export class RunLog {
   readonly #lines: string;
   readonly #events: TensorBoardWriter;
 
-  constructor(folder: string) {
+  /** @param from the step that the run goes on from: what an interrupted one logged beyond it will be logged again */
+  constructor(folder: string, from = 0) {
     this.#lines = join(folder, "log.jsonl");
+    if (existsSync(this.#lines)) cutAfter(this.#lines, from);
     this.#events = new TensorBoardWriter(folder);
   }
 

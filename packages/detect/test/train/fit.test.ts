@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { io, manualSeed } from "@sepc/engine";
@@ -84,14 +84,18 @@ const bytesOf = (name: string): Map<string, string> =>
     ]),
   );
 
+const logOf = (name: string): { step: number; total: number }[] =>
+  readFileSync(join(folder, name, "log.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { step: number; total: number });
+const stepsOf = (name: string): number[] => logOf(name).map(({ step }) => step);
+
 describe("fit", () => {
   test("lowers the loss, logs every step, keeps a checkpoint", async () => {
     const result = await train("falls", configOf({ epochs: 12 }));
     expect(result).toMatchObject({ finished: true, skipped: 0, progress: { epoch: 12, step: 48 } });
-    const lines = readFileSync(join(folder, "falls", "log.jsonl"), "utf8")
-      .trim()
-      .split("\n");
-    const totals = lines.map((line) => (JSON.parse(line) as { total: number }).total);
+    const totals = logOf("falls").map(({ total }) => total);
     const mean = (values: number[]): number => values.reduce((sum, value) => sum + value) / values.length;
     expect(totals).toHaveLength(48);
     expect(mean(totals.slice(-8))).toBeLessThan(0.8 * mean(totals.slice(0, 8)));
@@ -111,6 +115,31 @@ describe("fit", () => {
     const second = await train("parts", config, { resume });
     expect(second).toMatchObject({ finished: true, progress: { step: 8 } });
     expect(bytesOf("parts")).toEqual(bytesOf("whole"));
+  }, 300_000);
+
+  test("a folder that holds a run is refused until it may be overwritten, and then starts anew", async () => {
+    const config = configOf({ epochs: 1 });
+    await train("taken", config, { evaluate: async () => ({ ap: 0.5, metrics: { AP: 0.5 } }) });
+    const before = bytesOf("taken");
+    await expect(train("taken", config)).rejects.toThrow(/taken.best\.safetensors: there is a run already/);
+    expect(bytesOf("taken")).toEqual(before);
+    await train("taken", configOf({ epochs: 1, lr: 1e-4 }), { overwrite: true });
+    expect(bytesOf("taken")).not.toEqual(before);
+    expect(stepsOf("taken")).toEqual([1, 2, 3, 4]);
+    const names = readdirSync(join(folder, "taken"));
+    expect(names).not.toContain("best.safetensors");
+    expect(names.filter((name) => name.startsWith("events."))).toHaveLength(1);
+  }, 300_000);
+
+  test("resumed from a step before the log's last, logs each step once", async () => {
+    const config = configOf();
+    const stop = new AbortController();
+    await train("killed", config, { signal: stop.signal, onStep: ({ step }) => step === 5 && stop.abort() });
+    const resume = loadCheckpoint(join(folder, "killed", "last.safetensors"));
+    const beyond = [6, 7].map((step) => `{"kind":"train","step":${step}}\n`).join("");
+    appendFileSync(join(folder, "killed", "log.jsonl"), `${beyond}{"kind":"train","to`);
+    await train("killed", config, { resume });
+    expect(stepsOf("killed")).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   }, 300_000);
 
   test("a loss that is no number ends the run, naming the pictures; the checkpoint before stays", async () => {

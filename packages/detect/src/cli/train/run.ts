@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { EngineError } from "@sepc/engine";
+import { EngineError, manualSeed } from "@sepc/engine";
 import { DataLoader } from "../../data/loader.js";
 import { openDataset, splitsOf } from "../../data/open.js";
 import type { DetectionDataset } from "../../data/types.js";
@@ -14,6 +14,7 @@ import { deviceOf } from "../../train/device.js";
 import { type FitResult, fit, type StepReport } from "../../train/fit.js";
 import { loadInitialWeights, type WeightsReport } from "../../train/initialWeights.js";
 import { weightsFile } from "../../train/pretrained.js";
+import { refuseTaken } from "../../train/runFolder.js";
 import { readConfigFile } from "../configFile.js";
 import { formatDuration, Progress } from "../progress.js";
 import type { TrainArguments } from "../train.js";
@@ -150,6 +151,8 @@ function onInterrupt(): { signal: AbortSignal; off: () => void } {
 
 function resumeFrom(options: TrainArguments): Checkpoint | undefined {
   if (!options.resume) return undefined;
+  if (options.overwrite)
+    throw new EngineError("BAD_ARGUMENT", "--resume and --overwrite: expected one of them");
   const last = join(options.out, "last.safetensors");
   if (!existsSync(last))
     throw new EngineError("FILE", `--resume: ${options.out} has no last.safetensors to go on from`);
@@ -161,10 +164,14 @@ export async function runTraining(options: TrainArguments): Promise<number> {
   // First: without libtorch all that follows is in vain.
   const device = deviceOf(options.device);
   const resume = resumeFrom(options);
+  const { overwrite, out } = options;
+  if (resume === undefined && !overwrite)
+    refuseTaken(out, "go on with it by --resume, start over by --overwrite, or name another folder by --out");
   const config = await configOf(options, resume);
   const data = await openData(options);
   const classes = resume?.classes ?? config.classes ?? data.train.categories.map(({ name }) => name);
   const weights = resume === undefined ? await weightsFile(config.weights) : null;
+  manualSeed(config.seed);
   const detector = buildDetector(config.model, classes.length).to({ device });
   if (weights !== null) tellWeights(loadInitialWeights(detector, weights));
   const loader = new DataLoader(withClasses(data.train, classes), {
@@ -190,9 +197,10 @@ export async function runTraining(options: TrainArguments): Promise<number> {
       config,
       classes,
       loader,
-      folder: options.out,
+      folder: out,
       device,
       resume,
+      overwrite,
       evaluate,
       onStep: (report) => progress.step(report),
       onEvaluation: ({ metrics }, epoch, isBest) => {
