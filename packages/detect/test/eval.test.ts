@@ -1,11 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Outcome, sepcHere } from "./support/command.js";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const bin = join(root, "packages", "detect", "bin", "sepc.mjs");
 const data = join(root, "..", "shared", "data");
 const folder = mkdtempSync(join(tmpdir(), "sepc-eval-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,12 +15,7 @@ function write(name: string, value: unknown): string {
   return path;
 }
 
-function evaluate(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, "eval", ...args], {
-    encoding: "utf8",
-  });
-  return { code: status, out: stdout, err: stderr };
-}
+const evaluate = (...args: string[]): Promise<Outcome> => sepcHere("eval", ...args);
 
 const truth = {
   images: [
@@ -51,8 +45,8 @@ describe("sepc eval on files", () => {
     files = ["--annotations", write("truth.json", truth), "--results", write("results.json", results)];
   });
 
-  test("prints the 12 figures, classes, sizes and counts as JSON", () => {
-    const { code, out, err } = evaluate(...files, "--json");
+  test("prints the 12 figures, classes, sizes and counts as JSON", async () => {
+    const { code, out, err } = await evaluate(...files, "--json");
     expect(err).toBe("");
     expect(code).toBe(0);
     const found = JSON.parse(out);
@@ -75,8 +69,8 @@ describe("sepc eval on files", () => {
     expect(found).not.toHaveProperty("confusion");
   });
 
-  test("prints tables for people", () => {
-    const { code, out } = evaluate(...files, "--voc", "--errors", "--confusion");
+  test("prints tables for people", async () => {
+    const { code, out } = await evaluate(...files, "--voc", "--errors", "--confusion");
     expect(code).toBe(0);
     expect(out).toMatch(/^ {2}boxes +value\n {2}AP +0\.\d{3}\n {2}AP50 +0\.\d{3}/);
     expect(out).toMatch(/size +AP +AR +objects\n {2}all/);
@@ -90,23 +84,23 @@ describe("sepc eval on files", () => {
     expect(out).toMatch(/left out: 1 result of classes that the annotations do not know/);
   });
 
-  test("one class, few detections, classes as one", () => {
-    const one = JSON.parse(evaluate(...files, "--json", "--classes", "dog").out);
+  test("one class, few detections, classes as one", async () => {
+    const one = JSON.parse((await evaluate(...files, "--json", "--classes", "dog")).out);
     expect(one.classes).toHaveLength(1);
     expect(one.stats[0]).toBe(0);
-    const few = JSON.parse(evaluate(...files, "--json", "--max-dets", "1,2").out);
+    const few = JSON.parse((await evaluate(...files, "--json", "--max-dets", "1,2")).out);
     // pycocotools' first figure is of 100 detections.
     expect(few.stats[0]).toBe(-1);
     expect(few.ap).toBeGreaterThan(0);
-    expect(evaluate(...files, "--max-dets", "1,2").out).toMatch(/AR at 2 /);
-    const pooled = JSON.parse(evaluate(...files, "--json", "--no-cats").out);
+    expect((await evaluate(...files, "--max-dets", "1,2")).out).toMatch(/AR at 2 /);
+    const pooled = JSON.parse((await evaluate(...files, "--json", "--no-cats")).out);
     expect(pooled.classes).toEqual([]);
     expect(pooled.stats[1]).toBeCloseTo(1, 12);
   });
 
-  test("writes figures, curves and the confusion matrix", () => {
+  test("writes figures, curves and the confusion matrix", async () => {
     const out = join(folder, "made", "figures");
-    expect(evaluate(...files, "--out", out, "--score", "0.55").code).toBe(0);
+    expect((await evaluate(...files, "--out", out, "--score", "0.55")).code).toBe(0);
     const read = (name: string) => JSON.parse(readFileSync(join(out, name), "utf8"));
     expect(read("metrics.json").stats).toHaveLength(12);
     expect(read("confusion.json").matrix).toEqual([
@@ -120,7 +114,7 @@ describe("sepc eval on files", () => {
     expect(curves[0].precision).toHaveLength(101);
   });
 
-  test("masks are measured where there are no boxes", () => {
+  test("masks are measured where there are no boxes", async () => {
     const masks = {
       ...truth,
       annotations: truth.annotations.map((own) => ({
@@ -131,17 +125,18 @@ describe("sepc eval on files", () => {
     const square = { size: [100, 100], counts: [1010, ...Array(39).fill([40, 60]).flat(), 40, 5050] };
     const found = [{ image_id: 1, category_id: 3, score: 0.9, segmentation: square }];
     const paths = ["--annotations", write("masks.json", masks), "--results", write("found.json", found)];
-    const measured = JSON.parse(evaluate(...paths, "--json").out);
+    const measured = JSON.parse((await evaluate(...paths, "--json")).out);
     expect(measured.type).toBe("segm");
     expect(measured.stats[8]).toBe(0.25);
-    expect(evaluate(...paths).out).toMatch(/^ {2}masks +value/);
-    expect(JSON.parse(evaluate(...paths, "--json", "--type", "bbox").out).type).toBe("bbox");
-    expect(evaluate(...paths, "--voc").err).toMatch(/expected results with boxes, got masks alone/);
+    expect((await evaluate(...paths)).out).toMatch(/^ {2}masks +value/);
+    expect(JSON.parse((await evaluate(...paths, "--json", "--type", "bbox")).out).type).toBe("bbox");
+    expect((await evaluate(...paths, "--voc")).err).toMatch(/expected results with boxes, got masks alone/);
   });
 
-  test("no results at all give 0", () => {
+  test("no results at all give 0", async () => {
     const { stats } = JSON.parse(
-      evaluate("--annotations", write("t.json", truth), "--results", write("none.json", []), "--json").out,
+      (await evaluate("--annotations", write("t.json", truth), "--results", write("none.json", []), "--json"))
+        .out,
     );
     expect(stats.slice(0, 3)).toEqual([0, 0, 0]);
   });
@@ -163,8 +158,8 @@ describe("sepc eval on files", () => {
     ],
     ['[{"image_id": 1, "cat', /r\.json: results\[0\]: expected .*, got the end of the file at byte 21/],
     [{ results }, /r\.json: the file: expected a list, got "\{" at byte 0/],
-  ])("refuses %j, with the file's name and no stack", (broken, message) => {
-    const { code, out, err } = evaluate(
+  ])("refuses %j, with the file's name and no stack", async (broken, message) => {
+    const { code, out, err } = await evaluate(
       "--annotations",
       files[1] as string,
       "--results",
@@ -185,16 +180,16 @@ describe("sepc eval on files", () => {
     [["--type", "segm"], /truth\.json: expected masks for --type segm, found boxes only/],
     [["--annotations", "none.json"], /none\.json: there is no such file/],
     [["--results", tmpdir()], /expected a JSON file, got a folder/],
-  ])("refuses %j", (args, message) => {
-    const { code, err } = evaluate(...files, ...args);
+  ])("refuses %j", async (args, message) => {
+    const { code, err } = await evaluate(...files, ...args);
     expect(code).toBe(1);
     expect(err).toMatch(message);
     expect(err).not.toContain("    at ");
   });
 
-  test("asks for files or a run", () => {
-    expect(evaluate().err).toMatch(/expected --annotations and --results, or a run with --data/);
-    expect(evaluate("runs/x").err).toMatch(/expected --data PATH, got none/);
+  test("asks for files or a run", async () => {
+    expect((await evaluate()).err).toMatch(/expected --annotations and --results, or a run with --data/);
+    expect((await evaluate("runs/x")).err).toMatch(/expected --data PATH, got none/);
   });
 });
 
@@ -208,11 +203,11 @@ describe.skipIf(!existsSync(visible))(
       ["bccd_poor", []],
       ["bccd_poor", ["--no-cats"]],
       ["bccd_poor", ["--max-dets", "1,5,100"]],
-    ])("%s %j: the figures of pycocotools", (name, args) => {
+    ])("%s %j: the figures of pycocotools", async (name, args) => {
       const file = JSON.parse(readFileSync(join(visible, `${name}.json`), "utf8"));
       const label = args[0] === "--no-cats" ? "useCats=0" : args[0] === "--max-dets" ? "maxDets 1,5,100" : "";
       const wanted = file.evals.find((one: { label: string }) => one.label.startsWith(label));
-      const { out } = evaluate(
+      const { out } = await evaluate(
         "--annotations",
         join(data, file.gt),
         "--results",

@@ -1,10 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { countFlops, type FlopReport } from "../src/analysis/flops.js";
 import { type DetectorConfig, parseDetector } from "../src/detectors/index.js";
-
-const bin = join(import.meta.dirname, "..", "bin", "sepc.mjs");
+import { sepcHere } from "./support/command.js";
 
 function model(tower: object, more: object = {}): DetectorConfig {
   return parseDetector({ detector: "retinanet", backbone: { depth: 50 }, tower, ...more });
@@ -21,12 +18,10 @@ const cells = 160 ** 2 + 80 ** 2 + 40 ** 2 + 20 ** 2 + 10 ** 2;
 const perCell = 256 * 256 * 9;
 
 describe("counting multiply-adds", () => {
-  test("of RetinaNet with SEPC-lite gives the figures of the paper's Appendix 1", () => {
-    const { status, stdout } = spawnSync(process.execPath, [bin, "flops", "--json", "--size", "1280x1280"], {
-      encoding: "utf8",
-    });
-    expect(status).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({
+  test("of RetinaNet with SEPC-lite gives the figures of the paper's Appendix 1", async () => {
+    const { code, out } = await sepcHere("flops", "--json", "--size", "1280x1280");
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
       costPerLevel: [2, 2.25, 2.25, 2.25, 1.25],
       areaShare: [0.0029, 0.0117, 0.0469, 0.1877, 0.7507],
       stackRatio: 1.4985,
@@ -106,23 +101,17 @@ describe("counting multiply-adds", () => {
 });
 
 describe("sepc flops", () => {
-  test("prints parts, levels and ratios", () => {
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      [bin, "flops", "--tower", "sepc", "--size", "800x1344"],
-      { encoding: "utf8" },
-    );
-    expect(status).toBe(0);
-    expect(stdout).toMatch(/predictions +1\.74/);
-    expect(stdout).toMatch(/p7 +7x11/);
-    expect(stdout).toMatch(/stacked convolutions +1\.5000 x/);
+  test("prints parts, levels and ratios", async () => {
+    const { code, out } = await sepcHere("flops", "--tower", "sepc", "--size", "800x1344");
+    expect(code).toBe(0);
+    expect(out).toMatch(/predictions +1\.74/);
+    expect(out).toMatch(/p7 +7x11/);
+    expect(out).toMatch(/stacked convolutions +1\.5000 x/);
   });
 
-  test("explains what it cannot read", () => {
-    const { status, stderr } = spawnSync(process.execPath, [bin, "flops", "--size", "big"], {
-      encoding: "utf8",
-    });
-    expect(status).toBe(1);
-    expect(stderr).toBe('--size: expected HEIGHTxWIDTH, as 800x1344, got "big"\n');
+  test("explains what it cannot read", async () => {
+    const { code, err } = await sepcHere("flops", "--size", "big");
+    expect(code).toBe(1);
+    expect(err).toBe('--size: expected HEIGHTxWIDTH, as 800x1344, got "big"\n');
   });
 });

@@ -3,12 +3,13 @@ import { DTYPES, type DType, dtypeOf, isDType, type TypedArray } from "./dtype.j
 import { check, EngineError } from "./errors.js";
 import { native } from "./native.js";
 import type { Nested } from "./print.js";
+import { refusePromise } from "./scope.js";
 import { type Device, Tensor } from "./tensor.js";
 
 export interface TensorOptions {
   /** float32 unless told. */
   readonly dtype?: DType | undefined;
-  /** "cpu" unless told. */
+  /** "cpu", or what {@link onDevice} says, unless told. */
   readonly device?: Device | undefined;
   readonly requiresGrad?: boolean | undefined;
 }
@@ -20,13 +21,35 @@ export interface RandomOptions extends TensorOptions {
 
 export type NestedInput = number | bigint | boolean | readonly NestedInput[];
 
+let defaultDevice: Device = "cpu";
+
+/**
+ * Runs `body` with another device for tensors that it makes without naming one, as PyTorch's `with torch.device(...)`.
+ * On "meta" a network is built in no time and without memory, to look at its shapes. Nests; the device before comes back
+ * when `body` ends or throws.
+ * @throws EngineError BAD_ARGUMENT for what names no device; SCOPE_ASYNC when `body` returns a promise.
+ */
+export function onDevice<T>(device: Device, body: () => T): T {
+  check(
+    typeof device === "string" && /^(cpu|meta|cuda(:\d+)?)$/.test(device),
+    () => `onDevice: expected cpu, meta, cuda or cuda:N, got ${JSON.stringify(device)}`,
+  );
+  const before = defaultDevice;
+  defaultDevice = device;
+  try {
+    return refusePromise("onDevice", body());
+  } finally {
+    defaultDevice = before;
+  }
+}
+
 function finish(made: Tensor, options: TensorOptions): Tensor {
   if (options.requiresGrad) made.requiresGrad = true;
   return made;
 }
 
 function named(options: TensorOptions, dtype: DType = "float32"): { dtype: DType; device: Device } {
-  return { dtype: options.dtype ?? dtype, device: options.device ?? "cpu" };
+  return { dtype: options.dtype ?? dtype, device: options.device ?? defaultDevice };
 }
 
 function checkShape(what: string, shape: readonly number[]): void {

@@ -5,8 +5,8 @@ import { formatTensor, type Nested, nest } from "./print.js";
 import { free, Held } from "./scope.js";
 import { wire } from "./wire.js";
 
-/** Where tensors live: "cpu", "cuda" or "cuda:0". */
-export type Device = "cpu" | "cuda" | `cuda:${number}`;
+/** Where tensors live: "cpu", "cuda" or "cuda:0"; on "meta" they have shapes and dtypes, and no values. */
+export type Device = "cpu" | "meta" | "cuda" | `cuda:${number}`;
 
 const Flags = { requiresGrad: 1, leaf: 2, contiguous: 4, channelsLast: 8 } as const;
 

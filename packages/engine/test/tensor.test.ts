@@ -119,6 +119,19 @@ describe("making tensors", () => {
     expect(linspace(0, 1, 3).tolist()).toEqual([0, 0.5, 1]);
   });
 
+  test("are made on the device that onDevice says, unless they name one", () => {
+    const [inside, named, data] = engine.onDevice("meta", () => [
+      engine.zeros([2, 3]),
+      engine.zeros([2], { device: "cpu" }),
+      engine.tensor([1, 2]),
+    ]);
+    expect([inside, named, data].map((made) => made?.device)).toEqual(["meta", "cpu", "meta"]);
+    expect(inside?.shape).toEqual([2, 3]);
+    expect(() => engine.onDevice("meta", () => engine.ones([1, -1]))).toThrow(/ones/);
+    expect(engine.zeros([1]).device).toBe("cpu");
+    expect(() => engine.onDevice("disk" as never, () => 0)).toThrow(/onDevice: expected cpu, meta, cuda/);
+  });
+
   test("an impossible size is an error, not a crash", () => {
     expect(() => zeros([2 ** 50])).toThrow(expect.objectContaining({ code: "OUT_OF_MEMORY" }));
     expect(() => zeros([2 ** 40, 2 ** 40])).toThrow(EngineError);

@@ -1,5 +1,5 @@
 import { levelSizes } from "@sepc/core";
-import { check, type Device, empty, inferenceMode, scope, setRecorder } from "@sepc/engine";
+import { check, empty, inferenceMode, onDevice, scope, setRecorder } from "@sepc/engine";
 import { buildDetector, type DetectorConfig, type DetectorNetwork } from "../detectors/index.js";
 import { openOperators } from "../ops/library.js";
 import { type LayerCost, LayerCosts } from "./layerCosts.js";
@@ -18,18 +18,15 @@ export interface Counted {
   readonly cut: number;
 }
 
-// One that holds no values: not a place to put tensors, so the type has no name for it.
-const meta = "meta" as Device;
-
-/** Runs a network on the device "meta", where tensors have shapes and no values, and notes what passes. */
+/** Runs a network on the device "meta" and notes what passes. */
 function runOnMeta(network: DetectorNetwork, [height, width]: Size): readonly LayerCost[] {
   openOperators();
-  network.eval().to({ device: meta });
+  network.eval();
   const costs = new LayerCosts([...network.namedParameters()].map(([name, { tensor }]) => [name, tensor]));
   const before = setRecorder(costs);
   try {
     scope(() => {
-      inferenceMode(() => network.forward(empty([1, 3, height, width], { device: meta })));
+      inferenceMode(() => network.forward(empty([1, 3, height, width], { device: "meta" })));
     });
   } finally {
     setRecorder(before);
@@ -42,7 +39,7 @@ function runOnMeta(network: DetectorNetwork, [height, width]: Size): readonly La
  * @throws EngineError BAD_ARGUMENT for a picture too small to tell its levels apart.
  */
 export function countNetwork(config: DetectorConfig, classes: number, size: Size): Counted {
-  const network = buildDetector(config, classes);
+  const network = onDevice("meta", () => buildDetector(config, classes));
   try {
     const { priors, cut = 0 } = network.decodeSpec;
     const sizes = levelSizes(priors.strides, size);

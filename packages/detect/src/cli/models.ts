@@ -1,14 +1,19 @@
-import { EngineError, scope } from "@sepc/engine";
+import { EngineError } from "@sepc/engine";
 import type { Command } from "commander";
-import { countFlops } from "../analysis/flops.js";
+import { ModelCosts } from "../analysis/modelCosts.js";
 import { nearestPresets, preset, presetNames } from "../presets/index.js";
 import { reportedAp } from "../presets/reported.js";
+import { Progress } from "./progress.js";
 
 const examples = `
+Parameters and multiply-adds are those with 80 classes, and of one picture of 800x1344 pixels. AP is that on COCO, as the
+paper and its release report it, and as measured here; blank where nobody did.
+
 Examples:
-  npx sepc models                          names of all presets
+  npx sepc models                          all presets
   npx sepc models sepc-lite_1x             the paper's SEPC-lite, with each detector and backbone
-  npx sepc models retinanet_r50            those whose name holds this, with their cost at 800x1344 pixels
+  npx sepc models retinanet_r50            those whose name holds this
+  npx sepc models --names                  names alone, at once
   npx sepc models retinanet_r50 --json`;
 
 interface Row {
@@ -21,10 +26,17 @@ interface Row {
   readonly ourAp: number | null;
 }
 
-function rowOf(name: string): Row {
-  const { parameters, multiplyAdds } = scope(() => countFlops(preset(name).model, { size: [800, 1344] }));
-  const { paper = null, release = null, here = null } = reportedAp[name] ?? {};
-  return { name, parameters, multiplyAdds, paperAp: paper, releaseAp: release, ourAp: here };
+function rowsOf(names: readonly string[]): Row[] {
+  const costs = new ModelCosts([800, 1344]);
+  const progress = new Progress({ total: names.length, unit: "presets", label: "counting" });
+  const rows = names.map((name) => {
+    const { paper = null, release = null, here = null } = reportedAp[name] ?? {};
+    const row = { name, ...costs.of(preset(name).model), paperAp: paper, releaseAp: release, ourAp: here };
+    progress.advance();
+    return row;
+  });
+  progress.finish();
+  return rows;
 }
 
 export function define(command: Command): void {
@@ -32,26 +44,24 @@ export function define(command: Command): void {
     .description(
       "list presets, with their parameters, multiply-adds, and AP on COCO as the paper and its release report it",
     )
-    .argument("[part]", "part of a name: then with costs")
+    .argument("[part]", "part of a name")
+    .option("--names", "print names alone", false)
     .option("--json", "print JSON", false)
     .addHelpText("after", examples)
-    .action((part: string | undefined, { json }: { json: boolean }) => {
-      const names = presetNames.filter((name) => name.includes(part ?? ""));
-      if (part === undefined) {
-        process.stdout.write(json ? `${JSON.stringify(names)}\n` : `${names.join("\n")}\n`);
-        if (!json)
-          process.stderr.write(
-            `${names.length} presets; npx sepc models PART adds parameters, multiply-adds and AP (retinanet_r50, sepc_2x ...)\n`,
-          );
-        return;
-      }
-      if (names.length === 0)
+    .action((part: string | undefined, options: { json: boolean; names: boolean }) => {
+      const listed = presetNames.filter((name) => name.includes(part ?? ""));
+      if (part !== undefined && listed.length === 0)
         throw new EngineError(
           "BAD_ARGUMENT",
           `no preset's name holds "${part}"; nearest: ${nearestPresets(part).join(", ")}`,
         );
-      const rows = names.map(rowOf);
-      process.stdout.write(json ? `${JSON.stringify(rows)}\n` : asTable(rows));
+      const print = (value: unknown, text: string): void =>
+        void process.stdout.write(options.json ? `${JSON.stringify(value)}\n` : text);
+      if (options.names) print(listed, `${listed.join("\n")}\n`);
+      else {
+        const rows = rowsOf(listed);
+        print(rows, asTable(rows));
+      }
     });
 }
 
