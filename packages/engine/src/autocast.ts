@@ -1,6 +1,6 @@
 import { check } from "./errors.js";
 import { native } from "./native.js";
-import { refusePromise } from "./scope.js";
+import { runSync } from "./scope.js";
 
 export interface AutocastOptions {
   /** "cpu" unless told. */
@@ -29,7 +29,7 @@ export function autocast<T>(options: AutocastOptions, body: () => T): T {
   );
   const before = native.setAutocast(device, enabled, dtype, 1);
   try {
-    return refusePromise("autocast", body());
+    return runSync("autocast", body);
   } finally {
     native.setAutocast(device, before.enabled, before.dtype, -1);
   }

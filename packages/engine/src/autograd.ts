@@ -1,6 +1,6 @@
 import { EngineError, engineError } from "./errors.js";
 import { native } from "./native.js";
-import { refusePromise } from "./scope.js";
+import { runSync } from "./scope.js";
 import { Tensor } from "./tensor.js";
 
 function handlesOf(what: string, tensors: readonly (Tensor | null)[]): number[] {
@@ -76,7 +76,7 @@ export function grad(
 function withGrad<T>(what: string, on: boolean, body: () => T): T {
   const before = native.setGradEnabled(on);
   try {
-    return refusePromise(what, body());
+    return runSync(what, body);
   } finally {
     native.setGradEnabled(before);
   }
@@ -100,7 +100,7 @@ export function isGradEnabled(): boolean {
 export function inferenceMode<T>(body: () => T): T {
   native.enterInference();
   try {
-    return refusePromise("inferenceMode", body());
+    return runSync("inferenceMode", body);
   } finally {
     native.leaveInference();
   }

@@ -3,7 +3,7 @@ import { DTYPES, type DType, dtypeOf, isDType, type TypedArray } from "./dtype.j
 import { check, EngineError } from "./errors.js";
 import { native } from "./native.js";
 import type { Nested } from "./print.js";
-import { refusePromise } from "./scope.js";
+import { runSync } from "./scope.js";
 import { type Device, Tensor } from "./tensor.js";
 
 export interface TensorOptions {
@@ -37,7 +37,7 @@ export function onDevice<T>(device: Device, body: () => T): T {
   const before = defaultDevice;
   defaultDevice = device;
   try {
-    return refusePromise("onDevice", body());
+    return runSync("onDevice", body);
   } finally {
     defaultDevice = before;
   }

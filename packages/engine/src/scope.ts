@@ -103,8 +103,14 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-/** @internal `result`, unless it is a promise. @throws EngineError SCOPE_ASYNC naming `what`. */
-export function refusePromise<T>(what: string, result: T): T {
+/**
+ * @internal Runs what must be over when this returns.
+ * @throws EngineError naming `what`: BAD_ARGUMENT for no function, SCOPE_ASYNC for a promise.
+ */
+export function runSync<T>(what: string, body: () => T): T {
+  if (typeof body !== "function")
+    throw new EngineError("BAD_ARGUMENT", `${what}: expected a function to run, got ${typeof body}`);
+  const result = body();
   if (!isThenable(result)) return result;
   // The refusal is the error; a rejection later, for which nobody can wait any more, must not end the process.
   result.then(undefined, () => {});
@@ -126,7 +132,7 @@ export function scope<T>(body: () => T): T {
   current = mine;
   let kept: ReadonlySet<Held> = new Set();
   try {
-    const result = refusePromise("scope", body());
+    const result = runSync("scope", body);
     kept = new Set(heldIn(result));
     return result;
   } finally {

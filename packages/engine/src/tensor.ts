@@ -105,7 +105,15 @@ export class Tensor extends Held {
   set grad(gradient: Tensor | null) {
     if (gradient !== null && !(gradient instanceof Tensor))
       throw new EngineError("BAD_ARGUMENT", `grad: expected a Tensor or null, got ${typeof gradient}`);
-    native.setGradient(this.#live("grad"), gradient === null ? -1 : gradient.#live("grad"));
+    const [own, given] = [this.#live("grad"), gradient === null ? -1 : gradient.#live("grad")];
+    try {
+      native.setGradient(own, given);
+    } catch (cause) {
+      const told = [this, gradient as Tensor].map(
+        ({ dtype, shape, device }) => `${dtype} [${shape.join(", ")}] on ${device}`,
+      );
+      throw engineError(cause, undefined, `, ${told[0]}, got ${told[1]}`);
+    }
   }
 
   /** Frees the tensor now. Freeing twice is allowed; any other use afterwards throws FREED. */

@@ -5,6 +5,7 @@ import {
   EngineError,
   enableGrad,
   inferenceMode,
+  isGradEnabled,
   nn,
   noGrad,
   ones,
@@ -48,6 +49,13 @@ test.each([
 ])("options %o are refused, and leave it off", (options, message) => {
   expect(() => autocast(options as never, () => 1)).toThrow(message);
   expect(mm(ones([2, 2]), ones([2, 2])).dtype).toBe("float32");
+});
+
+test("what is no function is refused by name", () => {
+  for (const [name, run] of Object.entries({ noGrad, enableGrad, inferenceMode, scope }))
+    expect(() => run(undefined as never)).toThrow(`${name}: expected a function to run, got undefined`);
+  expect(() => autocast({}, 3 as never)).toThrow("autocast: expected a function to run, got number");
+  expect(isGradEnabled()).toBe(true);
 });
 
 test("a promise is refused by name; what becomes of it later disturbs nobody", async () => {

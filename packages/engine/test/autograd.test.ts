@@ -51,7 +51,7 @@ describe("gradients", () => {
     expect(x.grad?.tolist()).toEqual([2, 0, 4]);
     expect(() => {
       x.grad = ones([2]);
-    }).toThrow(/tensor's shape/);
+    }).toThrow(/tensor's shape, float32 \[3\] on cpu, got float32 \[2\] on cpu/);
   });
 
   test("only floating-point tensors can require gradients", () => {

@@ -109,6 +109,7 @@ function* children(value: unknown, name: string): Generator<[string, Module | Ow
 export abstract class Module {
   /** Whether layers that differ between training and evaluation train. */
   training = true;
+  #switching = false;
 
   /** Names in state dicts of fields that are called otherwise. */
   protected fieldNames(): Readonly<Record<string, string>> {
@@ -226,8 +227,18 @@ export abstract class Module {
 
   /** Switches this module and, through their own train(), all below it to training (or, with false, to evaluation). */
   train(on = true): this {
+    check(
+      !this.#switching,
+      () =>
+        `${this.constructor.name}.train: the module is below itself; keep such references in #private fields`,
+    );
     this.training = on;
-    for (const [, member] of this.#members()) if (member instanceof Module) member.train(on);
+    this.#switching = true;
+    try {
+      for (const [, member] of this.#members()) if (member instanceof Module) member.train(on);
+    } finally {
+      this.#switching = false;
+    }
     return this;
   }
 

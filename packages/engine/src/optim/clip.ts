@@ -1,7 +1,7 @@
 import { noGrad } from "../autograd.js";
 import { op, tensorOp } from "../door.js";
 import { check, EngineError } from "../errors.js";
-import type { Parameter } from "../nn/module.js";
+import { Parameter } from "../nn/module.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 
@@ -12,7 +12,11 @@ const toCopy = tensorOp("aten::_to_copy");
 const mulScalar_ = op("aten::_foreach_mul_.Scalar");
 const clamp_ = op("aten::clamp_");
 
-function gradients(params: readonly Parameter[]): Tensor[] {
+function gradients(what: string, params: readonly Parameter[]): Tensor[] {
+  check(
+    Array.isArray(params) && params.every((parameter) => parameter instanceof Parameter),
+    () => `${what}: expected an array of Parameters, as module.parameters() gives`,
+  );
   return params.map((parameter) => parameter.tensor.grad).filter((gradient) => gradient !== null);
 }
 
@@ -41,7 +45,7 @@ export function clipGradNorm_(
   );
   return noGrad(() =>
     scope(() => {
-      const grads = gradients(params);
+      const grads = gradients("clipGradNorm_", params);
       if (grads.length === 0) return 0;
       const each = norms(grads, normType) as Tensor[];
       const joined = stack(each.map((norm) => toCopy(norm, { dtype: "float64", device: "cpu" })));
@@ -66,5 +70,9 @@ export function clipGradNorm_(
  */
 export function clipGradValue_(params: readonly Parameter[], limit: number): void {
   check(limit >= 0, () => `clipGradValue_: expected limit >= 0, got ${limit}`);
-  noGrad(() => scope(() => gradients(params).forEach((gradient) => void clamp_(gradient, -limit, limit))));
+  noGrad(() =>
+    scope(() =>
+      gradients("clipGradValue_", params).forEach((gradient) => void clamp_(gradient, -limit, limit)),
+    ),
+  );
 }

@@ -11,6 +11,10 @@ export function stepSchedule(size: number, gamma = 0.1): Schedule {
 
 /** ×gamma at each milestone: the paper's 1x schedule is [8, 11] of 12 epochs. */
 export function multiStepSchedule(milestones: readonly number[], gamma = 0.1): Schedule {
+  check(
+    Array.isArray(milestones) && milestones.every((milestone) => milestone >= 0),
+    () => `multiStepSchedule: expected an array of milestones, steps from 0, got ${String(milestones)}`,
+  );
   return (t) => gamma ** milestones.filter((milestone) => t >= milestone).length;
 }
 
@@ -22,11 +26,13 @@ export function cosineSchedule(length: number, least = 0): Schedule {
 
 /** From `ratio` up to 1 over `steps`, in a line: 1 − (1 − t/steps)(1 − ratio), as in mmdetection. */
 export function linearWarmup(steps: number, ratio = 1 / 3): Schedule {
+  check(steps >= 0, () => `linearWarmup: expected steps >= 0, got ${steps}`);
   return (t) => (t < steps ? 1 - (1 - t / steps) * (1 - ratio) : 1);
 }
 
 /** `ratio` for the first `steps`, then 1. */
 export function constantWarmup(steps: number, ratio = 1 / 3): Schedule {
+  check(steps >= 0, () => `constantWarmup: expected steps >= 0, got ${steps}`);
   return (t) => (t < steps ? ratio : 1);
 }
 
@@ -54,6 +60,10 @@ export class Scheduler {
     readonly optimizer: { readonly groups: readonly { options: { lr: number } }[] },
     readonly schedule: Schedule,
   ) {
+    check(
+      Array.isArray(optimizer?.groups) && typeof schedule === "function",
+      () => "Scheduler: expected an optimiser and a schedule, a function of the step",
+    );
     this.#base = optimizer.groups.map(({ options }) => options.lr);
     this.#apply();
   }

@@ -222,6 +222,7 @@ describe("misuse is told in one line", () => {
       readonly child = new Child(this);
     }
     expect(() => new Parent().parameters()).toThrow(/child\.parent is a module above it; .*#private/);
+    expect(() => new Parent().eval()).toThrow(/Parent\.train: the module is below itself; .*#private/);
   });
 
   test("of sizes and settings in PyTorch's positional form", () => {

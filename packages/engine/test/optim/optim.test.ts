@@ -186,6 +186,11 @@ test("wrong options and parameters are refused", () => {
   expect(() => optim.clipGradNorm_([p], Number.NaN)).toThrow(/maxNorm >= 0, got NaN/);
   expect(() => optim.clipGradNorm_([p], 1, { normType: 0 })).toThrow(/normType > 0/);
   expect(() => optim.clipGradValue_([p], -1)).toThrow(/limit >= 0, got -1/);
+  expect(() => optim.clipGradNorm_([ones([1])] as never, 1)).toThrow(/expected an array of Parameters/);
+  expect(() => optim.multiStepSchedule(5 as never)).toThrow(/expected an array of milestones.*got 5/);
+  expect(() => optim.linearWarmup(-1)).toThrow(/steps >= 0, got -1/);
+  const sgd = new optim.SGD([p], { lr: 1 });
+  expect(() => new optim.Scheduler(sgd, undefined as never)).toThrow(/expected an optimiser and a schedule/);
 });
 
 test("options that are undefined take their defaults, in groups those of the optimiser", () => {
