@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { root, run, runMain, SetupError, setup } from "./setup.mjs";
 
-const helpers = new Set(["timer", "peer", "serveClients"]);
+const helpers = new Set(["timer", "peer", "product", "serveClients"]);
 const names = readdirSync(join(root, "bench"))
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -3))

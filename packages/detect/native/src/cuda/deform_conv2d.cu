@@ -7,9 +7,9 @@
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/cuda/Atomic.cuh>
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
 
 #include <algorithm>
 #include <cmath>
@@ -78,7 +78,7 @@ at::Tensor sample_columns(const Geometry& g, const Step& step) {
   const int64_t count = columns.numel();
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, step.input.scalar_type(), "deform_conv2d", [&] {
     columns_kernel<scalar_t, at::opmath_type<scalar_t>>
-        <<<blocks_for(count), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(count, g, step.maps<scalar_t>(),
+        <<<blocks_for(count), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(count, g, step.maps<scalar_t>(),
                                                                              columns.data_ptr<scalar_t>());
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
@@ -89,7 +89,7 @@ void input_gradient(const Geometry& g, const Step& step, const at::Tensor& grad_
   const int64_t count = grad_columns.numel();
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, step.input.scalar_type(), "deform_conv2d", [&] {
     input_gradient_kernel<scalar_t, at::opmath_type<scalar_t>>
-        <<<blocks_for(count), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+        <<<blocks_for(count), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
             count, g, step.maps<scalar_t>(), grad_columns.data_ptr<scalar_t>(), grad_x.data_ptr<scalar_t>());
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
@@ -100,7 +100,7 @@ void sample_gradient(const Geometry& g, const Step& step, const at::Tensor& grad
   const int64_t count = step.images * g.offset_groups * g.taps() * g.positions();
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, step.input.scalar_type(), "deform_conv2d", [&] {
     sample_gradient_kernel<scalar_t, at::opmath_type<scalar_t>>
-        <<<blocks_for(count), kThreads, 0, at::cuda::getCurrentCUDAStream()>>>(
+        <<<blocks_for(count), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
             count, g, step.maps<scalar_t>(), grad_columns.data_ptr<scalar_t>(),
             grad_offset.defined() ? grad_offset.data_ptr<scalar_t>() : nullptr,
             grad_mask.defined() ? grad_mask.data_ptr<scalar_t>() : nullptr);
