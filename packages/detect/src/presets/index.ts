@@ -197,6 +197,8 @@ function demoPreset(): RunConfigInput {
       backbone: { depth: 18, width: 16, frozenStages: 0, normEval: false },
       neck: { channels: 48 },
       tower: { ...TOWERS["sepc-lite"], depth: 1 },
+      // Shapes of 20 to 120 pixels: the usual anchors begin at 32.
+      anchors: { base: 2 },
     } as never,
     input: { scales: [[192, 192]] },
     schedule: {
