@@ -107,7 +107,7 @@ function putObject(value: object, depth: number): void {
 function put(value: OpValue, depth: number): void {
   wire.reserve(2);
   if (value instanceof Tensor) {
-    if (value.handle < 0) throw new EngineError("FREED", "the tensor has been freed");
+    if (!(value.handle >= 0)) throw new EngineError("FREED", "the tensor has been freed");
     wire.cells[wire.at++] = Tag.Tensor;
     wire.cells[wire.at++] = value.handle;
     return;
@@ -178,7 +178,8 @@ function receive(status: number, values: readonly OpValue[]): OpResult {
 }
 
 function brief(value: unknown): string {
-  if (value instanceof Tensor)
+  // Not what merely inherits from a tensor: it has no dtype to tell.
+  if (value instanceof Tensor && Object.hasOwn(value, "handle"))
     return value.isFreed ? "a freed tensor" : `${value.dtype} [${value.shape.join(", ")}] on ${value.device}`;
   if (Array.isArray(value)) {
     const few = value.slice(0, 6).map(brief);

@@ -22,7 +22,7 @@ export class Tensor extends Held {
   }
 
   #live(what: string): number {
-    if (this.handle < 0) throw new EngineError("FREED", `${what}: the tensor has been freed`);
+    if (!(this.handle >= 0)) throw new EngineError("FREED", `${what}: the tensor has been freed`);
     return this.handle;
   }
 
@@ -71,7 +71,7 @@ export class Tensor extends Held {
   }
 
   get isFreed(): boolean {
-    return this.handle < 0;
+    return !(this.handle >= 0);
   }
 
   get isContiguous(): boolean {

@@ -142,6 +142,11 @@ describe("errors", () => {
       expect(() => op(name)(...args)).toThrow(EngineError);
   });
 
+  test("an object that inherits from a tensor is no reason for another error than libtorch's", () => {
+    const heir = Object.create(ones([2, 3])) as Tensor;
+    expect(() => op("aten::mm")(heir, ones([2, 3]))).toThrow(fails("OP_FAILED", /self: Tensor/));
+  });
+
   test("freed tensors and cyclic lists are refused", () => {
     const x = ones([1]);
     x.free();

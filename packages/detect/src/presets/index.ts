@@ -205,7 +205,7 @@ function demoPreset(): RunConfigInput {
       epochs: 12,
       shape: "cosine",
       optimizer: "adamw",
-      lr: 3e-3,
+      lr: 1.5e-3,
       weightDecay: 0.05,
       batchSize: 8,
       warmup: { steps: 60, from: 0.1 },
