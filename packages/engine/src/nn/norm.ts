@@ -7,6 +7,7 @@ import { checkCounts, type LayerOptions } from "./conv.js";
 import { Layer } from "./layer.js";
 import { Buffer, Parameter } from "./module.js";
 
+const emptyLike = tensorOp("aten::empty_like");
 const batchNorm = tensorOp("aten::batch_norm");
 const groupNorm = tensorOp("aten::group_norm");
 const layerNorm = tensorOp("aten::layer_norm");
@@ -117,6 +118,8 @@ export class GroupNorm extends Layer {
 
   forward(x: Tensor): Tensor {
     const { numGroups, eps = 1e-5 } = this.config;
+    // libtorch 2 knows this operator's shapes in Python alone.
+    if (x.device === "meta") return emptyLike(x);
     return groupNorm(x, numGroups, this.weight?.tensor ?? null, this.bias?.tensor ?? null, eps);
   }
 }

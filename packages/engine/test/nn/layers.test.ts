@@ -1,6 +1,18 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { backward, keep, nn, noGrad, optim, scope, type Tensor, tensor, tensorOp } from "../../src/index.js";
+import {
+  backward,
+  keep,
+  nn,
+  noGrad,
+  onDevice,
+  ones,
+  optim,
+  scope,
+  type Tensor,
+  tensor,
+  tensorOp,
+} from "../../src/index.js";
 
 interface Flat {
   shape: number[];
@@ -135,4 +147,11 @@ test("groups that do not divide the channels are refused", () => {
     /multiples of groups, got inChannels=3, outChannels=4, groups=2/,
   );
   expect(() => new nn.GroupNorm({ numGroups: 3, numChannels: 4 })).toThrow(/multiple of numGroups/);
+});
+
+test("group normalisation keeps shapes where there are no values", () => {
+  const y = onDevice("meta", () =>
+    new nn.GroupNorm({ numGroups: 2, numChannels: 4 }).forward(ones([1, 4, 3, 3])),
+  );
+  expect([y.device, y.shape]).toEqual(["meta", [1, 4, 3, 3]]);
 });
