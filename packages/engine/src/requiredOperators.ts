@@ -31,6 +31,7 @@ export const REQUIRED_OPERATORS: readonly string[] = [
   "aten::detach",
   "aten::dropout",
   "aten::empty.memory_format",
+  "aten::empty_like",
   "aten::eq.Tensor",
   "aten::fill_.Scalar",
   "aten::flatten.using_ints",
