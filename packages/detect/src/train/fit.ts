@@ -7,7 +7,7 @@ import { type Checkpoint, type Progress, saveCheckpoint } from "./checkpoint.js"
 import type { RunConfig } from "./config.js";
 import { Ema } from "./ema.js";
 import { RunLog } from "./log.js";
-import { clearRun, refuseTaken } from "./runFolder.js";
+import { checkpoints, clearRun, refuseTaken } from "./runFolder.js";
 import { buildOptimizer, buildSchedule } from "./schedule.js";
 import { type StepResult, trainStep } from "./step.js";
 
@@ -81,7 +81,7 @@ class Run {
     this.scheduler = new optim.Scheduler(this.optimizer, buildSchedule(config.schedule, loader.length));
     this.ema = config.schedule.ema === null ? null : new Ema(detector, config.schedule.ema);
     if (resume !== undefined) this.#restore(resume);
-    for (const name of ["last.safetensors", "best.safetensors"]) io.removeLeftovers(join(folder, name));
+    for (const name of checkpoints) io.removeLeftovers(join(folder, name));
     this.log = new RunLog(folder, this.progress.step);
     const resolved = JSON.stringify({ ...config, classes: options.classes }, null, 2);
     io.writeAtomically(join(folder, "config.json"), (write) => write(Buffer.from(`${resolved}\n`)));

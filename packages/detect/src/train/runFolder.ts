@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { EngineError } from "@sepc/engine";
 
 /** Checkpoints of a run, the one to use first. */
-const checkpoints = ["best.safetensors", "last.safetensors"] as const;
+export const checkpoints = ["best.safetensors", "last.safetensors"] as const;
 
 /** The checkpoint of a run's folder, the best before the last; undefined where there is none. */
 export const checkpointIn = (folder: string): string | undefined =>
@@ -21,7 +21,7 @@ export function refuseTaken(folder: string, instead: string): void {
 
 /** Removes what an earlier run left: checkpoints, logs and report. Other files stay. */
 export function clearRun(folder: string): void {
-  const own = new Set<string>([...checkpoints, "config.json", "log.jsonl", "report.html"]);
+  const own = new Set<string>([...checkpoints, "log.jsonl", "report.html"]);
   for (const name of readdirSync(folder))
     if (own.has(name) || name.startsWith("events.out.tfevents.")) rmSync(join(folder, name));
 }
