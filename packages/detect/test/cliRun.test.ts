@@ -2,7 +2,9 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Tensor } from "@sepc/engine";
 import { afterAll, describe, expect, test } from "vitest";
+import { loadCheckpoint } from "../src/train/checkpoint.js";
 import { sepc } from "./support/command.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sepc-cli-"));
@@ -108,6 +110,25 @@ test("--overfit trains and validates on the same few pictures", async () => {
   );
   expect([much.code, much.err]).toEqual([1, expect.stringMatching(/--overfit: expected up to \d+/)]);
 }, 300_000);
+
+test("the seed rules initial weights", async () => {
+  const weights = async (out: string, seed: string): Promise<Tensor> => {
+    const still = [`seed=${seed}`, "schedule.lr=1e-12", "schedule.epochs=1"].flatMap((one) => ["--set", one]);
+    const where = ["--train", at("data"), "--out", at(out), "--no-report"];
+    const run = await sepc("train", "--preset", "retinanet_small_fpn", ...where, ...small, ...still);
+    expect(run, run.err).toMatchObject({ code: 0 });
+    const { model } = loadCheckpoint(at(out, "last.safetensors"));
+    return model.get("head.cls.weight") as Tensor;
+  };
+  const [one, same, other] = [
+    await weights("seed 1", "1"),
+    await weights("seed 1 again", "1"),
+    await weights("seed 2", "2"),
+  ];
+  const apart = (a: Tensor, b: Tensor): number => a.sub(b).abs().max().item();
+  expect(apart(one, same)).toBe(0);
+  expect(apart(one, other)).toBeGreaterThan(1e-3);
+}, 120_000);
 
 describe("validation data", () => {
   const fpn = ["train", "--preset", "retinanet_small_fpn", ...small, "--no-report"];
