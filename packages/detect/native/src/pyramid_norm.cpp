@@ -192,8 +192,7 @@ std::vector<at::Tensor> pyramid_shapes(SEPC_PYRAMID_ARGS) {
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(sepc, CPU, m) { m.impl("pyramid_batch_norm_relu", &pyramid_plain); }
-TORCH_LIBRARY_IMPL(sepc, CUDA, m) { m.impl("pyramid_batch_norm_relu", &pyramid_plain); }
+TORCH_LIBRARY_IMPL(sepc, CompositeExplicitAutograd, m) { m.impl("pyramid_batch_norm_relu", &pyramid_plain); }
 TORCH_LIBRARY_IMPL(sepc, Meta, m) { m.impl("pyramid_batch_norm_relu", &pyramid_shapes); }
 TORCH_LIBRARY_IMPL(sepc, Autograd, m) { m.impl("pyramid_batch_norm_relu", &pyramid_autograd); }
 

@@ -79,14 +79,17 @@ TORCH_LIBRARY_IMPL(sepc, CPU, m) {
   m.impl("_deform_conv2d_backward", &deform_conv2d_backward_cpu);
 }
 
-TORCH_LIBRARY_IMPL(sepc, CUDA, m) {
 #if defined(SEPC_WITH_CUDA)
+TORCH_LIBRARY_IMPL(sepc, CUDA, m) {
   m.impl("deform_conv2d", &deform_conv2d_cuda);
   m.impl("_deform_conv2d_backward", &deform_conv2d_backward_cuda);
-#else
+}
+#endif
+
+// Every device without a kernel of ours.
+TORCH_LIBRARY_IMPL(sepc, CompositeExplicitAutograd, m) {
   m.impl("deform_conv2d", &deform_conv2d_composite);
   m.impl("_deform_conv2d_backward", &deform_conv2d_backward_composite);
-#endif
 }
 
 TORCH_LIBRARY_IMPL(sepc, Meta, m) {

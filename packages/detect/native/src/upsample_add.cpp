@@ -109,7 +109,7 @@ TORCH_LIBRARY_IMPL(sepc, CPU, m) {
   m.impl("upsample_add", &upsample_add_cpu);
   m.impl("_upsample_add_backward", &upsample_add_backward_cpu);
 }
-TORCH_LIBRARY_IMPL(sepc, CUDA, m) {
+TORCH_LIBRARY_IMPL(sepc, CompositeExplicitAutograd, m) {
   m.impl("upsample_add", &upsample_add_composite);
   m.impl("_upsample_add_backward", &upsample_add_backward_composite);
 }
