@@ -2,14 +2,16 @@
 type Inside = (x: number, y: number) => boolean;
 
 function polygon(points: readonly (readonly [number, number])[]): Inside {
+  const xs = Float64Array.from(points, ([x]) => x);
+  const ys = Float64Array.from(points, ([, y]) => y);
   return (x, y) => {
     let inside = false;
-    for (let i = 0, j = points.length - 1; i < points.length; j = i++) {
-      const [[xi, yi], [xj, yj]] = [points[i], points[j]] as [
-        readonly [number, number],
-        readonly [number, number],
-      ];
-      if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
+    for (let i = 0, j = xs.length - 1; i < xs.length; j = i++) {
+      const yi = ys[i] as number;
+      const yj = ys[j] as number;
+      if (yi > y === yj > y) continue;
+      const xi = xs[i] as number;
+      if (x < (((xs[j] as number) - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
     }
     return inside;
   };
