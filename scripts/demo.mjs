@@ -27,8 +27,8 @@ runMain(async () => {
   say("\n1. Data: pictures of shapes, from 20 to 120 pixels, over clutter and each other");
   if (!existsSync(join(data, "annotations", "val.json"))) {
     const size = ["--size", "192x192", "--min", "20", "--max", "120"];
-    const kinds = ["--classes", "circle,triangle,star", "--splits", "train=0.9,val=0.1"];
-    await sepc(["data", "synth", "--out", data, "--images", "900", ...size, ...kinds]);
+    const kinds = ["--classes", "circle,triangle,star", "--splits", "train=0.95,val=0.05"];
+    await sepc(["data", "synth", "--out", data, "--images", "3400", ...size, ...kinds]);
   }
   say("\n2. Training: RetinaNet with SEPC-lite, small, about three minutes on two cores");
   await sepc(["train", "--preset", "retinanet_demo_sepc-lite", "--data", data, "--out", run, "--overwrite"]);

@@ -197,22 +197,22 @@ function demoPreset(): RunConfigInput {
       backbone: { depth: 18, width: 16, frozenStages: 0, normEval: false },
       neck: { channels: 48 },
       tower: { ...TOWERS["sepc-lite"], depth: 1 },
-      // Shapes of 20 to 120 pixels: the usual anchors begin at 32.
-      anchors: { base: 2 },
+      // Shapes of 20 to 120 pixels, as wide as high: the usual anchors begin at 32.
+      anchors: { base: 2, ratios: [1] },
     } as never,
     input: { scales: [[192, 192]] },
     schedule: {
-      epochs: 12,
+      epochs: 3,
       shape: "cosine",
       optimizer: "adamw",
-      lr: 1.5e-3,
+      lr: 3e-3,
       weightDecay: 0.05,
       batchSize: 8,
       warmup: { steps: 60, from: 0.1 },
       clip: 10,
       ema: 0.99,
     },
-    evaluateEvery: 4,
+    evaluateEvery: 1,
   };
 }
 
