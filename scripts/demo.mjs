@@ -28,7 +28,7 @@ runMain(async () => {
   if (!existsSync(join(data, "annotations", "val.json"))) {
     const size = ["--size", "192x192", "--min", "20", "--max", "120"];
     const kinds = ["--classes", "circle,triangle,star", "--splits", "train=0.95,val=0.05"];
-    await sepc(["data", "synth", "--out", data, "--images", "3400", ...size, ...kinds]);
+    await sepc(["data", "synth", "--out", data, "--images", "2900", ...size, ...kinds]);
   }
   say("\n2. Training: RetinaNet with SEPC-lite, small, about three minutes on two cores");
   await sepc(["train", "--preset", "retinanet_demo_sepc-lite", "--data", data, "--out", run, "--overwrite"]);

@@ -208,7 +208,7 @@ function demoPreset(): RunConfigInput {
       lr: 3e-3,
       weightDecay: 0.05,
       batchSize: 8,
-      warmup: { steps: 60, from: 0.1 },
+      warmup: { steps: 200, from: 0.1 },
       clip: 10,
       ema: 0.99,
     },
